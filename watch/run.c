@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "watch/moments.h"
 #include "watch/run-source.h"
 #include "watch/zones.h"
 
@@ -22,7 +23,7 @@ struct _TernRun {
   gint refs;
   const TernRunFuncs *funcs;    /* the main thread's, as all up to the lock */
   gpointer data;
-  gboolean closed, told_drops;
+  gboolean closed, told_drops, told_clock;
   GstElement *pipeline;
   guint watch;
 
@@ -35,10 +36,8 @@ struct _TernRun {
   gint64 first_taken, last_taken;       /* what times they have, as monotonic us; 0: none */
   gint64 silence;               /* us without a frame that are told */
   GArray *silences;             /* gint64: from, to */
-  gboolean recorded;            /* it comes as fast as it is looked at: what it shows was before, whenever that was */
-  gint64 offset;                /* us from running time to 1970, by the first frame; */
-  gint64 monotonic_offset;      /* to monotonic time, likewise */
-  gboolean has_offset, live;
+  TernMoments moments;
+  gboolean live;                /* by the first frame: what comes is as old as the pipeline's clock says */
   GPtrArray *zones;             /* TernZone: copies */
   TernMask *mask;               /* the converter's streaming thread's, as the rest */
   gint width, height;
@@ -99,6 +98,17 @@ closure_unref (gpointer data, GClosure *closure)
 /* ---- Results ---- */
 
 static void
+tell (TernRun *run, const TernObserved *observed)
+{
+  g_autofree char *clock = observed->utc ? tern_moments_clock_words (observed->start, observed->utc) : NULL;
+
+  if (clock && !run->told_clock)
+    run->funcs->warned (run->data, clock);
+  run->told_clock |= clock != NULL;
+  run->funcs->observed (run->data, observed);
+}
+
+static void
 drain (TernRun *run)
 {
   for (;;) {
@@ -110,7 +120,7 @@ drain (TernRun *run)
     if (!observed)
       return;
     if (!run->closed)
-      run->funcs->observed (run->data, observed);
+      tell (run, observed);
     tern_observed_free (observed);
   }
 }
@@ -145,36 +155,20 @@ find_thumbnail (TernRun *run, GstClockTime from, GstClockTime duration)
   return best ? g_bytes_ref (best->jpeg) : NULL;
 }
 
-/* How long ago the running time @time was, us; of a live source by the clock. FALSE: nobody knows. */
-static gboolean
-time_ago (TernRun *run, GstClockTime time, gint64 *ago)
+/* With the lock held. What time it is; a live source's running times follow its clock. */
+static TernNow
+look_at_clocks (TernRun *run)
 {
   GstClock *clock = run->live ? gst_element_get_clock (run->pipeline) : NULL;
-  GstClockTime now;
+  TernNow now = tern_watch_now ();
 
-  if (!clock)
-    return FALSE;
-  now = gst_clock_get_time (clock) - gst_element_get_base_time (run->pipeline);
-  gst_object_unref (clock);
-  *ago = GST_CLOCK_DIFF (time, now) / 1000;
-  return TRUE;
-}
+  if (clock) {
+    GstClockTime time = gst_clock_get_time (clock), base = gst_element_get_base_time (run->pipeline);
 
-/* When that was, us since 1970. A live source's follows the machine's clock, which may be set. */
-static gint64
-wall_time (TernRun *run, GstClockTime time)
-{
-  gint64 ago;
-
-  return time_ago (run, time, &ago) ? g_get_real_time () - ago : run->offset + (gint64) (time / 1000);
-}
-
-static gint64
-monotonic_time (TernRun *run, GstClockTime time)
-{
-  gint64 ago;
-
-  return time_ago (run, time, &ago) ? g_get_monotonic_time () - ago : run->monotonic_offset + (gint64) (time / 1000);
+    tern_moments_follow (&run->moments, GST_CLOCK_DIFF (base, time) / 1000, now);
+    gst_object_unref (clock);
+  }
+  return now;
 }
 
 static char **
@@ -207,24 +201,12 @@ get_scores (const GstStructure *result, guint n)
   return scores;
 }
 
-/* With the lock held. What lasted @length from the running time @time on, us since 1970. Nothing that was seen lies in the
- * future: where a recording turns out to be longer than it said, or did not say, all of it was earlier. */
-static gint64
-start_time (TernRun *run, GstClockTime time, gint64 length)
-{
-  gint64 start = wall_time (run, time), early = start + length - g_get_real_time ();
-
-  if (!run->recorded || early <= 0)
-    return start;
-  run->offset -= early;
-  return start - early;
-}
-
 /* With the lock held. */
 static TernObserved *
 make_observed (TernRun *run, const GstStructure *result)
 {
   TernObserved *observed = g_new0 (TernObserved, 1);
+  TernNow now = look_at_clocks (run);
   guint64 time = 0, utc;
   double start = 0, end = 0;
   gint64 length;
@@ -234,9 +216,10 @@ make_observed (TernRun *run, const GstStructure *result)
   gst_structure_get (result, "running_time", G_TYPE_UINT64, &time, NULL);
   gst_structure_get (result, "abstained", G_TYPE_BOOLEAN, &observed->abstained, NULL);
   length = (gint64) ((end - start) * G_USEC_PER_SEC + 0.5);
-  observed->start = gst_structure_get (result, "utc", G_TYPE_UINT64, &utc, NULL) ? (gint64) (utc / 1000)
-      : start_time (run, time, length);
-  observed->began = monotonic_time (run, time);
+  observed->start = tern_moments_wall (&run->moments, (gint64) (time / 1000), length, now);
+  observed->began = tern_moments_monotonic (&run->moments, (gint64) (time / 1000));
+  if (run->live && gst_structure_get (result, "utc", G_TYPE_UINT64, &utc, NULL))
+    observed->utc = (gint64) (utc / 1000);
   observed->end = observed->start + length;
   observed->kind = g_strdup (gst_structure_get_string (result, "kind"));
   observed->text = g_strdup (gst_structure_get_string (result, "result"));
@@ -288,23 +271,15 @@ running_time (GstPad *pad, GstBuffer *buffer)
 static void
 note_frame (TernRun *run, GstClockTime time)
 {
-  gint64 taken = monotonic_time (run, time);
+  gint64 taken;
 
+  look_at_clocks (run);
+  taken = tern_moments_monotonic (&run->moments, (gint64) (time / 1000));
   if (!run->first_taken)
     run->first_taken = taken;
   else if (taken - run->last_taken >= run->silence)
     g_array_append_vals (run->silences, (gint64[]) { run->last_taken, taken }, 2);
   run->last_taken = taken;
-}
-
-/* With the lock held, of the first frame. A camera's is new. A recording has ended when it is opened, @duration (us, 0: it does
- * not say) after its beginning. */
-static void
-set_offsets (TernRun *run, GstClockTime time, gint64 duration)
-{
-  run->has_offset = TRUE;
-  run->offset = g_get_real_time () - MAX ((gint64) (time / 1000), duration);
-  run->monotonic_offset = run->last_frame - (gint64) (time / 1000);
 }
 
 /* Of what stands before @pad, us; 0: it does not say. */
@@ -316,23 +291,39 @@ ask_duration (GstPad *pad)
   return gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration) && duration > 0 ? duration / 1000 : 0;
 }
 
+/* Whether what stands before @pad is; a change of state tells of no source that is linked later. */
+static gboolean
+ask_live (GstPad *pad)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  if (gst_pad_query (pad, query))
+    gst_query_parse_latency (query, &live, NULL, NULL);
+  gst_query_unref (query);
+  return live;
+}
+
 /* Every frame, in front of the tee. */
 static GstPadProbeReturn
 on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   GstClockTime time = running_time (pad, GST_PAD_PROBE_INFO_BUFFER (info));
   TernRun *run = data;
-  gboolean first;
+  gboolean first, live;
   gint64 duration;
 
   g_mutex_lock (&run->lock);
-  first = !run->has_offset && GST_CLOCK_TIME_IS_VALID (time);
+  first = !run->moments.begun && GST_CLOCK_TIME_IS_VALID (time);
   g_mutex_unlock (&run->lock);
-  duration = first && run->recorded ? ask_duration (pad) : 0;
+  duration = first && run->moments.recorded ? ask_duration (pad) : 0;
+  live = first && ask_live (pad);
   g_mutex_lock (&run->lock);
   run->last_frame = g_get_monotonic_time ();
-  if (first)
-    set_offsets (run, time, duration);
+  if (first) {
+    tern_moments_begin (&run->moments, (gint64) (time / 1000), duration, tern_watch_now ());
+    run->live = live;
+  }
   if (GST_CLOCK_TIME_IS_VALID (time))
     note_frame (run, time);
   g_mutex_unlock (&run->lock);
@@ -575,7 +566,7 @@ run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFunc
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
   run->silence = MAX (tern_run_window (config, model) / 2, SILENCE_LEAST);
   run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
-  run->recorded = config->file && !config->pace;
+  run->moments.recorded = config->file && !config->pace;
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);
   for (guint i = 0; i < config->zones->len; i++)
     g_ptr_array_add (run->zones, copy_zone (g_ptr_array_index (config->zones, i), NULL));
@@ -586,7 +577,6 @@ TernRun *
 tern_run_new (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data, GError **error)
 {
   TernRun *run = run_new_for (config, model, funcs, data);
-  GstStateChangeReturn change;
 
   run->pipeline = tern_source_pipeline (config, error);
   if (!run->pipeline) {
@@ -595,10 +585,7 @@ tern_run_new (const TernCameraConfig *config, TernModel *model, const TernRunFun
   }
   set_model (run, model);
   connect_all (run);
-  change = gst_element_set_state (run->pipeline, GST_STATE_PLAYING);
-  g_mutex_lock (&run->lock);
-  run->live = change == GST_STATE_CHANGE_NO_PREROLL;
-  g_mutex_unlock (&run->lock);
+  gst_element_set_state (run->pipeline, GST_STATE_PLAYING);
   return run;                   /* of what failed an error message tells */
 }
 

@@ -17,7 +17,8 @@ G_BEGIN_DECLS
 
 /* A result as the memory and rules take it. */
 typedef struct {
-  gint64 start, end;            /* us since 1970 UTC; by the camera's clock, where it tells */
+  gint64 start, end;            /* us since 1970 UTC, by this machine's clock */
+  gint64 utc;                   /* the start by the camera's clock, which may be anything; 0: it does not tell */
   gint64 began;                 /* monotonic us: the start */
   char *kind, *text, *model;
   char **labels;                /* NULL: none; the likeliest is the text */

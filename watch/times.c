@@ -7,6 +7,12 @@
 
 static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
 
+TernNow
+tern_watch_now (void)
+{
+  return (TernNow) { g_get_real_time (), g_get_monotonic_time () };
+}
+
 /* A decimal number at the start of @text; *@rest is what follows it. */
 static gboolean
 parse_number (const char *text, double *number, const char **rest)

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Times as people write them: durations, moments, sizes, and hours of the week. All times are microseconds, moments since
- * 1970 UTC. Pure functions, any thread. */
+ * 1970 UTC. Pure functions but for the first one, any thread. */
 #pragma once
 
 #include <glib.h>
 
 G_BEGIN_DECLS
+
+/* What time it is: since 1970, which may be set at any time, for what people are told; and since some beginning, for how long
+ * something takes. */
+typedef struct {
+  gint64 wall, monotonic;
+} TernNow;
+
+TernNow tern_watch_now (void);
 
 /* "500ms", "4s", "10m", "2h", "30d", "4" (seconds); up to some thousand years. FALSE: nothing of the kind. */
 gboolean tern_watch_parse_duration (const char *text, gint64 *us);

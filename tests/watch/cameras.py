@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Cameras that speak RTSP: GStreamer's own server, a process each, on loopback."""
+import os
 import subprocess
 
 PYTHON = "/usr/bin/python3"     # the system's knows GStreamer
@@ -22,8 +23,9 @@ GLib.MainLoop().run()
 """
 
 
-def serve(port="0"):
-    process = subprocess.Popen([PYTHON, "-c", SERVER, port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def serve(port="0", **env):
+    process = subprocess.Popen([PYTHON, "-c", SERVER, port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=dict(os.environ, **env))
     line = process.stdout.readline()
     if not line:
         raise OSError(process.stderr.read())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`tern watch` with cameras that speak RTSP and are cut off, by GStreamer's own server on loopback. Prints TAP.
 
-usage: rtsp.py TERN
+usage: rtsp.py TERN CLOCK
 """
 import re
 import sys
@@ -9,9 +9,9 @@ import tempfile
 import time
 
 from cameras import missing, serve
-from watching import Watch, finish, plan, point, ports, until
+from watching import Clock, Watch, finish, plan, point, ports, until
 
-tern = sys.argv[1]
+tern, clock_library = sys.argv[1:]
 CUTS = 3
 WINDOW = 10 ** 6
 TRIES = ["at once", "within 1 s", "within 2 s", "within 4 s", "within 4 s"]
@@ -95,18 +95,51 @@ def unseen(watch):
           "not run", off, last, ended, begun)
 
 
+def odd_clock(folder, servers):
+    """Cameras with clocks of their own, which begin to be known in the middle of a connection: times are this machine's."""
+    text, apart = "[lines log]\npath=log.jsonl\n", {"behind": -40 * 86400, "ahead": 3 * 3600, "right": 0}
+    for name, seconds in apart.items():
+        clock = Clock(clock_library, f"{folder}/{name}")
+        clock.set(seconds)
+        process, port = serve(**clock.env)
+        servers.append(process)
+        text += f"[camera {name}]\nsource=rtsp://127.0.0.1:{port}/camera\nwindow=1s\nframe-rate=4/1\n"
+    watch = Watch(tern, folder, text)
+    begun = microseconds()
+    watch.start()
+    try:
+        # Until they are known, and then some windows.
+        until(lambda: watch.words().count("the camera's clock is") == 2, "clocks that are told of")
+        told = watch.count()
+        until(lambda: watch.count() >= told + 9, "windows after that")
+        point(watch.end() == 0, "cameras with odd clocks are watched", watch.words())
+        ended = microseconds()
+        rows = watch.rows("SELECT camera, start, end FROM result ORDER BY id")
+        point(all(begun - WINDOW < start < end < ended + WINDOW for _, start, end in rows), "and times are this machine's", begun, ended,
+              rows)
+        point(all(a[1] < b[1] for name in apart for part in [[r for r in rows if r[0] == name]] for a, b in zip(part, part[1:])),
+              "which go on as they do", rows)
+        said = [line for line in watch.words().splitlines() if "the camera's clock is" in line]
+        point(len(said) == 2 and any("behind: the camera's clock is 40 d behind this machine's" in line for line in said)
+              and any("ahead: the camera's clock is 3 h ahead of this machine's" in line for line in said),
+              "each is told of once, and not the one that is right", said)
+    finally:
+        finish(watch)
+
+
 why = missing()
 if why:
     point(True, "cameras that speak RTSP", skip=why)
 else:
-    with tempfile.TemporaryDirectory(prefix="tern-rtsp-") as place:
-        running = []
-        try:
-            cut(place, running)
-        except (TimeoutError, OSError) as error:
-            said = f"{place}/said"
-            point(False, "comes to its end", error, open(said).read())
-        finally:
-            for process in running:
-                process.kill()
+    for test in cut, odd_clock:
+        with tempfile.TemporaryDirectory(prefix="tern-rtsp-") as place:
+            running = []
+            try:
+                test(place, running)
+            except (TimeoutError, OSError) as error:
+                said = f"{place}/said"
+                point(False, f"{test.__name__} comes to its end", error, open(said).read())
+            finally:
+                for process in running:
+                    process.kill()
 plan()

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What was due and not looked at: found out by hand-written stories with a clock of their own, and kept in the memory. When a
- * camera that was lost is tried for again, likewise. */
+ * camera that was lost is tried for again, and when what it shows was, likewise. */
 #include <string.h>
 
 #include "tern/error.h"
 #include "tests/watch/memory-place.h"
 #include "watch/memory-priv.h"
+#include "watch/moments.h"
 #include "watch/retry.h"
 #include "watch/unseen.h"
 
@@ -298,6 +299,80 @@ test_steps (void)
   }
 }
 
+/* ---- Moments ---- */
+
+/* This machine's clocks @seconds after its start, at noon; the one on the wall was set by @set since. */
+static TernNow
+clocks (double seconds, double set)
+{
+  return (TernNow) { NOON + S (seconds + set), S (1000 + seconds) };
+}
+
+/* In seconds from noon on by the clock on the wall. */
+static double
+was_at (TernMoments *moments, double time, TernNow now)
+{
+  return (double) (tern_moments_wall (moments, S (time), WINDOW, now) - NOON) / SECOND;
+}
+
+/* A clock that is set is followed at once, by what began before, too; how long ago something was does not change. */
+static void
+test_clock_is_set (void)
+{
+  for (guint live = 0; live < 2; live++) {
+    TernMoments moments = { FALSE };
+
+    tern_moments_begin (&moments, S (7), 0, clocks (10, 0));
+    g_assert_cmpfloat (was_at (&moments, 8, clocks (12, 0)), ==, 11);
+    if (live)                   /* what is live is .25 s old when it comes, and its clock is late by .5 s in the end */
+      tern_moments_follow (&moments, S (7.25), clocks (10, 0));
+    g_assert_cmpfloat (was_at (&moments, 8, clocks (15, 0)), ==, live ? 10.75 : 11);
+    if (live)
+      tern_moments_follow (&moments, S (26.75), clocks (30, 0));
+    g_assert_cmpfloat (was_at (&moments, 8, clocks (30, 0)), ==, live ? 11.25 : 11);
+    for (guint i = 0; i < 2; i++) {
+      double set = i ? -3600 : 86400;
+
+      g_assert_cmpfloat (was_at (&moments, 8, clocks (30, set)), ==, set + (live ? 11.25 : 11));
+      g_assert_cmpfloat (was_at (&moments, 28, clocks (40, set)), ==, set + (live ? 31.25 : 31));
+    }
+    g_assert_cmpint (tern_moments_monotonic (&moments, S (8)), ==, S (live ? 1011.25 : 1011));
+  }
+}
+
+/* A recording has ended when it is opened, as it says, or as it turns out; it stays together whatever the clock does. */
+static void
+test_recorded (void)
+{
+  TernMoments says = { TRUE }, silent = { TRUE };
+
+  tern_moments_begin (&says, 0, S (100), clocks (0, 0));
+  g_assert_cmpfloat (was_at (&says, 0, clocks (1, 0)), ==, -100);
+  g_assert_cmpfloat (was_at (&says, 96, clocks (5, 0)), ==, -4);
+  g_assert_cmpfloat (was_at (&says, 120, clocks (5, 0)), ==, 1);        /* it is longer */
+  g_assert_cmpfloat (was_at (&says, 124, clocks (5, 0)), ==, 1);
+  tern_moments_begin (&silent, 0, 0, clocks (0, 0));
+  g_assert_cmpfloat (was_at (&silent, 0, clocks (1, 0)), ==, -3);
+  g_assert_cmpfloat (was_at (&silent, 4, clocks (1, 0)), ==, -3);
+  g_assert_cmpfloat (was_at (&silent, 8, clocks (2, 3600)), ==, 1);
+}
+
+/* A camera's own clock decides nothing, and is told of where it is another one. */
+static void
+test_camera_clock (void)
+{
+  static const struct { double ahead; const char *words; } clocks[] = { { 0, NULL }, { 4, NULL }, { -4, NULL },
+    { -11100, "the camera's clock is 3 h 5 min behind this machine's, by which times are remembered" },
+    { 10799.8, "the camera's clock is 3 h ahead of this machine's, by which times are remembered" },
+    { 59.8, "the camera's clock is 1 min ahead of this machine's, by which times are remembered" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (clocks); i++) {
+    g_autofree char *words = tern_moments_clock_words (NOON, NOON + S (clocks[i].ahead));
+
+    g_assert_cmpstr (words, ==, clocks[i].words);
+  }
+}
+
 /* ---- In the memory ---- */
 
 static gint64
@@ -546,6 +621,9 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/retry/does-not-hammer", test_does_not_hammer);
   g_test_add_func ("/watch/retry/silent-loss", test_silent_loss);
   g_test_add_func ("/watch/retry/steps", test_steps);
+  g_test_add_func ("/watch/moments/clock-is-set", test_clock_is_set);
+  g_test_add_func ("/watch/moments/recorded", test_recorded);
+  g_test_add_func ("/watch/moments/camera-clock", test_camera_clock);
   g_test_add_func ("/watch/unseen/words", test_words);
   g_test_add_func ("/watch/unseen/split", test_split);
 #define ADD(name, func) g_test_add (name, Place, NULL, place_open, func, place_clear)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`tern watch` and `tern search`, whole: files as cameras, kills at any time, reloads, failures. Prints TAP.
 
-usage: watch.py TERN
+usage: watch.py TERN CLOCK
 """
 import json
 import os
@@ -18,9 +18,12 @@ import tempfile
 import time
 import wave
 
-from watching import CLIP, DATA, WINDOWS, Watch, camera, finish, patience, plan, point, until
+from watching import CLIP, DATA, WINDOWS, Clock, Watch, camera, finish, patience, plan, point, until
 
-tern = sys.argv[1]
+tern, clock_library = sys.argv[1:]
+# A second of it is a window.
+LIVE = ("[camera live]\npipeline=videotestsrc is-live=true pattern=ball ! video/x-raw,width=64,height=64,framerate=10/1\n"
+        "frame-rate=4/1\nwindow=1s\n")
 LINES = "[lines log]\npath=log.jsonl\n"
 
 
@@ -365,6 +368,22 @@ def recorded(folder):
               f"{source.name}: and has its length", begun, ended, rows)
 
 
+def clock_is_set(folder):
+    """A clock that is set while a camera is connected: what is seen from then on has its time."""
+    watch, clock = Watch(tern, folder, LIVE), Clock(clock_library, f"{folder}/clock")
+    watch.start(**clock.env)
+    until(lambda: watch.count() > 1, "windows of before")
+    for ahead in 86400, -86400:
+        clock.set(ahead)
+        before = watch.count()
+        until(lambda: watch.count() > before + 2, "windows of after")
+        # The first of them may have been on its way.
+        starts = [row[0] / 1e6 - time.time() for row in watch.rows(f"SELECT start FROM result WHERE number > {before} ORDER BY id")]
+        point(all(abs(start - ahead) < 3600 for start in starts), f"a clock that is set by {ahead} s is followed at once", starts)
+    status = watch.end()
+    point(status == 0 and watch.words().count("watching") == 1, "and the camera stays connected", watch.words())
+
+
 def alone(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     watch.start()
@@ -441,7 +460,7 @@ def silent(folder):
 
 
 for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief,
-             ruled, paced, recorded, alone):
+             ruled, paced, recorded, clock_is_set, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 
@@ -86,6 +87,20 @@ class Watch:
         """Those that are whole: one may just be written."""
         path = self.folder / name
         return [json.loads(line) for line in whole_lines(path)] if path.exists() else []
+
+
+class Clock:
+    """A clock on the wall that is set at any moment (tests/watch/clock.c), of processes with its `env`."""
+
+    def __init__(self, library, path):
+        self.path = pathlib.Path(path)
+        self.env = {"LD_PRELOAD": str(library), "TERN_TEST_CLOCK": str(self.path)}
+        self.path.write_bytes(bytes(8))
+
+    def set(self, seconds):
+        """Ahead of what it was at first."""
+        with self.path.open("r+b") as file:
+            file.write(struct.pack("=q", round(seconds * 1e6)))
 
 
 def camera(name="porch", more="", source=CLIP):
