@@ -271,7 +271,7 @@ put_before (gpointer data, gint64 start, gint64 end, gboolean due)
 static void
 add_time_off (TernService *service, const TernCameraConfig *camera)
 {
-  gint64 now = g_get_real_time (), known = tern_unseen_known_until (service->memory, camera->name);
+  gint64 now = g_get_real_time (), known = tern_unseen_known_until (service->memory, camera->name, now);
   Before before = { service, camera };
 
   if (known && !camera->file && now - known >= tern_run_window (camera, service->model) / 2)

@@ -9,6 +9,7 @@
 #define FILES_NOTE "files"       /* names of cameras, a line each */
 #define KNOWN_LATE MINUTE
 #define TOGETHER MINUTE
+#define CLOCKS_DIFFER MINUTE    /* what lies behind now by less may be of now: clocks are corrected all the time */
 
 static const struct { const char *name, *words; } reasons[TERN_UNSEEN_REASONS] = {
   [TERN_UNSEEN_OVERLOAD] = { "overload", "there was more to look at than this machine can" },
@@ -69,18 +70,19 @@ tern_unseen_remove (TernWatchMemory *memory, gint64 id, GError **error)
 /* ---- Reading ---- */
 
 gint64
-tern_unseen_known_until (TernWatchMemory *memory, const char *camera)
+tern_unseen_known_until (TernWatchMemory *memory, const char *camera, gint64 now)
 {
   sqlite3_stmt *statement = tern_memory_has_unseen (memory) ? tern_memory_prepare (memory, "SELECT max (end) FROM ("
-      "SELECT * FROM (SELECT end FROM result WHERE camera = ?1 AND fresh = 0 ORDER BY id DESC LIMIT 1) UNION ALL "
-      "SELECT * FROM (SELECT end FROM result WHERE camera = ?1 AND fresh = 1 ORDER BY id DESC LIMIT 1) UNION ALL "
-      "SELECT max (end) FROM unseen WHERE camera = ?1)", NULL) : NULL;
+      "SELECT * FROM (SELECT end FROM result WHERE camera = ?1 AND fresh = 0 AND end <= ?2 ORDER BY id DESC LIMIT 1) UNION ALL "
+      "SELECT * FROM (SELECT end FROM result WHERE camera = ?1 AND fresh = 1 AND end <= ?2 ORDER BY id DESC LIMIT 1) UNION ALL "
+      "SELECT max (end) FROM unseen WHERE camera = ?1 AND end <= ?2)", NULL) : NULL;
   gint64 until = 0;
   int rc;
 
   if (!statement)
     return 0;
   tern_memory_bind_text (statement, 1, camera);
+  sqlite3_bind_int64 (statement, 2, now + CLOCKS_DIFFER);
   rc = tern_memory_step (statement);
   if (rc == SQLITE_ROW)
     until = sqlite3_column_int64 (statement, 0);
@@ -201,7 +203,7 @@ tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 sin
     return FALSE;
   for (guint i = 0; i < cameras->len; i++) {
     const TernUnseenSum *known = g_ptr_array_index (cameras, i);
-    gint64 from = MAX (tern_unseen_known_until (memory, known->camera), since);
+    gint64 from = MAX (tern_unseen_known_until (memory, known->camera, now), since);
 
     if (until - from > KNOWN_LATE && !g_strv_contains ((const char *const *) files, known->camera))
       add_off (sums, known->camera, from, until);

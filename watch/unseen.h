@@ -14,8 +14,9 @@ gboolean tern_unseen_put (TernWatchMemory *memory, gint64 run, const char *camer
     GError **error);
 /* Takes out one that turned out to be none. */
 gboolean tern_unseen_remove (TernWatchMemory *memory, gint64 id, GError **error);
-/* Up to when something is known of @camera, looked at or not; 0: it is not known at all. */
-gint64 tern_unseen_known_until (TernWatchMemory *memory, const char *camera);
+/* Up to when something is known of @camera, looked at or not; 0: it is not known at all. Of what lies behind @now nobody knows
+ * anything: it is from a clock that was ahead, and has been set since. */
+gint64 tern_unseen_known_until (TernWatchMemory *memory, const char *camera, gint64 now);
 
 /* What nobody looked at of one camera for one reason, in sum. */
 typedef struct {

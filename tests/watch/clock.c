@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A clock on the wall that a test sets: loaded before the C library, it adds the us (8 bytes) that stand in the file TERN_TEST_CLOCK
- * at that moment. Other clocks go on as they do. */
+/* A clock on the wall that a test sets: loaded before the C library, it adds the us (8 bytes) that stand in the file
+ * TERN_TEST_CLOCK at that moment. Other clocks go on as they do. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -115,8 +115,8 @@ def odd_clock(folder, servers):
         point(watch.end() == 0, "cameras with odd clocks are watched", watch.words())
         ended = microseconds()
         rows = watch.rows("SELECT camera, start, end FROM result ORDER BY id")
-        point(all(begun - WINDOW < start < end < ended + WINDOW for _, start, end in rows), "and times are this machine's", begun, ended,
-              rows)
+        point(all(begun - WINDOW < start < end < ended + WINDOW for _, start, end in rows), "and times are this machine's", begun,
+              ended, rows)
         point(all(a[1] < b[1] for name in apart for part in [[r for r in rows if r[0] == name]] for a, b in zip(part, part[1:])),
               "which go on as they do", rows)
         said = [line for line in watch.words().splitlines() if "the camera's clock is" in line]
