@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define NEVER G_MININT64
+
 /* Where a rule stands for one camera. */
 typedef struct {
   const TernRuleConfig *config; /* NULL: there is no such rule any more, or not of this camera */
@@ -10,13 +12,13 @@ typedef struct {
   guint count;                  /* windows in a row for which it held */
   gboolean on;                  /* it holds; */
   gboolean told;                /* somebody was told so, and nothing else since */
-  gint64 last_alert;            /* when; 0: never */
-  gint64 last_news;             /* when there was something new, for rules that wait for nothing */
+  gint64 last_alert;            /* when, monotonic; or NEVER */
+  gint64 last_news;             /* when there was something new, monotonic, for rules that wait for nothing */
 } Stand;
 
 struct _TernRules {
   GPtrArray *stands;
-  gint64 last_tick;
+  gint64 last_tick;             /* monotonic */
 };
 
 static void
@@ -37,6 +39,7 @@ stand_new (const TernRuleConfig *config, const char *name, const char *camera)
   stand->config = config;
   stand->name = g_strdup (name);
   stand->camera = g_strdup (camera);
+  stand->last_alert = NEVER;
   return stand;
 }
 
@@ -52,13 +55,15 @@ find_stand (const TernRules *rules, const char *name, const char *camera)
   return NULL;
 }
 
-/* Of a line of tern_rules_state(): RULE CAMERA COUNT ON TOLD LAST-ALERT. What was told of a rule that there is no more is over. */
+/* Of a line of tern_rules_state(): RULE CAMERA COUNT ON TOLD LAST-ALERT (us since 1970; 0: never). What was told of a rule that
+ * there is no more is over. An alert of what is to come is from a clock that has been set since: nobody knows when it was. */
 static void
-restore (TernRules *rules, const char *line)
+restore (TernRules *rules, const char *line, TernNow now)
 {
   g_auto (GStrv) parts = g_strsplit (line, " ", -1);
   gboolean whole = g_strv_length (parts) == 6, told = whole && strcmp (parts[4], "1") == 0;
   Stand *stand = whole ? find_stand (rules, parts[0], parts[1]) : NULL;
+  gint64 last;
 
   if (!stand && told) {
     stand = stand_new (NULL, parts[0], parts[1]);
@@ -71,17 +76,19 @@ restore (TernRules *rules, const char *line)
     return;
   stand->count = (guint) g_ascii_strtoull (parts[2], NULL, 10);
   stand->on = strcmp (parts[3], "1") == 0;
-  stand->last_alert = g_ascii_strtoll (parts[5], NULL, 10);
+  last = g_ascii_strtoll (parts[5], NULL, 10);
+  if (last > 0 && last <= now.wall)
+    stand->last_alert = now.monotonic - (now.wall - last);
 }
 
 TernRules *
-tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char *state, gint64 now)
+tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char *state, TernNow now)
 {
   g_auto (GStrv) lines = state ? g_strsplit (state, "\n", -1) : NULL;
   TernRules *rules = g_new0 (TernRules, 1);
 
   rules->stands = g_ptr_array_new_with_free_func (stand_free);
-  rules->last_tick = now;
+  rules->last_tick = now.monotonic;
   for (guint r = 0; r < configs->len; r++)
     for (guint c = 0; cameras[c]; c++) {
       const TernRuleConfig *config = g_ptr_array_index (configs, r);
@@ -90,11 +97,11 @@ tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char
       if (!tern_rule_config_has (config, cameras[c]))
         continue;
       stand = stand_new (config, config->name, cameras[c]);
-      stand->last_news = now;   /* while nobody looked there was nothing to see */
+      stand->last_news = now.monotonic; /* while nobody looked there was nothing to see */
       g_ptr_array_add (rules->stands, stand);
     }
   for (guint i = 0; lines && lines[i]; i++)
-    restore (rules, lines[i]);
+    restore (rules, lines[i], now);
   return rules;
 }
 
@@ -108,17 +115,19 @@ tern_rules_free (TernRules *rules)
 }
 
 char *
-tern_rules_state (const TernRules *rules)
+tern_rules_state (const TernRules *rules, TernNow now)
 {
   GString *text = g_string_new (NULL);
 
   for (guint i = 0; i < rules->stands->len; i++) {
     const Stand *stand = g_ptr_array_index (rules->stands, i);
 
+    gint64 last = stand->last_alert == NEVER ? 0 : now.wall - (now.monotonic - stand->last_alert);
+
     if (!stand->config && !stand->told)
       continue;
     g_string_append_printf (text, "%s %s %u %d %d %" G_GINT64_FORMAT "\n", stand->name, stand->camera, stand->count,
-        stand->on, stand->told, stand->last_alert);
+        stand->on, stand->told, last);
   }
   return g_string_free (text, FALSE);
 }
@@ -181,30 +190,30 @@ put_alert (const Stand *stand, gboolean on, double score, GArray *alerts)
 }
 
 static gboolean
-is_quiet (const Stand *stand, gint64 now)
+is_quiet (const Stand *stand, TernNow now)
 {
-  return stand->config && stand->config->has_quiet && tern_week_has (&stand->config->quiet, now);
+  return stand->config && stand->config->has_quiet && tern_week_has (&stand->config->quiet, now.wall);
 }
 
 /* It holds, in one more window. What may not be said now is said later, if it still holds then. */
 static void
-stand_holds (Stand *stand, double score, gint64 now, GArray *alerts)
+stand_holds (Stand *stand, double score, TernNow now, GArray *alerts)
 {
   const TernRuleConfig *config = stand->config;
 
   stand->count = MIN (stand->count, config->windows) + 1;
   stand->on |= stand->count >= config->windows;
   if (!stand->on || stand->told || is_quiet (stand, now)
-      || (stand->last_alert && now - stand->last_alert < config->interval))
+      || (stand->last_alert != NEVER && now.monotonic - stand->last_alert < config->interval))
     return;
   stand->told = TRUE;
-  stand->last_alert = now;
+  stand->last_alert = now.monotonic;
   put_alert (stand, TRUE, score, alerts);
 }
 
 /* Whom nothing may be told now hears of it later, if it does not hold again by then. */
 static void
-stand_ends (Stand *stand, double score, gint64 now, GArray *alerts)
+stand_ends (Stand *stand, double score, TernNow now, GArray *alerts)
 {
   stand->count = 0;
   stand->on = FALSE;
@@ -215,7 +224,7 @@ stand_ends (Stand *stand, double score, gint64 now, GArray *alerts)
 }
 
 static void
-see_label (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
+see_label (Stand *stand, const TernSeen *seen, TernNow now, GArray *alerts)
 {
   double score = score_of (seen, stand->config->label);
 
@@ -230,16 +239,16 @@ see_label (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
 }
 
 static void
-see_silent (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
+see_silent (Stand *stand, const TernSeen *seen, TernNow now, GArray *alerts)
 {
   if (seen->unchanged)
     return;
-  stand->last_news = now;
+  stand->last_news = now.monotonic;
   stand_ends (stand, -1, now, alerts);
 }
 
 void
-tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *alerts)
+tern_rules_see (TernRules *rules, const TernSeen *seen, TernNow now, GArray *alerts)
 {
   for (guint i = 0; i < rules->stands->len; i++) {
     Stand *stand = g_ptr_array_index (rules->stands, i);
@@ -259,18 +268,18 @@ tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *aler
 
 /* Time in which nobody looks passes by: there was nothing to be seen in it. */
 static void
-wait_in_silence (Stand *stand, gint64 since, gint64 now, gboolean watched, GArray *alerts)
+wait_in_silence (Stand *stand, gint64 since, TernNow now, gboolean watched, GArray *alerts)
 {
   if (!watched)
-    stand->last_news += MAX (now - since, 0);
-  if (!watched || now - stand->last_news < stand->config->silent)
+    stand->last_news = MIN (stand->last_news + now.monotonic - since, now.monotonic);
+  if (!watched || now.monotonic - stand->last_news < stand->config->silent)
     return;
   stand->count = stand->config->windows;        /* windows are of no matter to it */
   stand_holds (stand, -1, now, alerts);
 }
 
 void
-tern_rules_tick (TernRules *rules, gint64 now, TernWatchedFunc is_watched, gpointer data, GArray *alerts)
+tern_rules_tick (TernRules *rules, TernNow now, TernWatchedFunc is_watched, gpointer data, GArray *alerts)
 {
   for (guint i = 0; i < rules->stands->len; i++) {
     Stand *stand = g_ptr_array_index (rules->stands, i);
@@ -280,5 +289,5 @@ tern_rules_tick (TernRules *rules, gint64 now, TernWatchedFunc is_watched, gpoin
     if (stand->told && !stand->on)
       stand_ends (stand, -1, now, alerts);
   }
-  rules->last_tick = now;
+  rules->last_tick = now.monotonic;
 }

@@ -87,9 +87,9 @@ spool_alerts (TernService *service, const GArray *alerts, const TernTold *told, 
 }
 
 static gboolean
-keep_rules (TernService *service, GError **error)
+keep_rules (TernService *service, TernNow now, GError **error)
 {
-  g_autofree char *state = tern_rules_state (service->rules);
+  g_autofree char *state = tern_rules_state (service->rules, now);
 
   return tern_memory_put (service->memory, RULES_NOTE, state, error);
 }
@@ -111,12 +111,12 @@ take_result (TernService *service, const TernTold *told, const TernSeen *seen, G
   g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
   g_autofree char *topic = tern_message_result_topic (told->camera);
   g_autofree char *payload = tern_message_result (told);
-  gint64 now = g_get_real_time ();
+  TernNow now = tern_watch_now ();
 
   tern_rules_see (service->rules, seen, now, alerts);
   return tern_memory_begin (service->memory, error) && remember (service, told, thumbnail, id, error)
       && spool (service, TERN_TELL_RESULTS, topic, payload, error)
-      && spool_alerts (service, alerts, told, now, error) && keep_rules (service, error)
+      && spool_alerts (service, alerts, told, now.wall, error) && keep_rules (service, now, error)
       && tern_memory_commit (service->memory, error);
 }
 
@@ -394,14 +394,14 @@ add_cameras (TernService *service)
 }
 
 static void
-make_rules (TernService *service, const char *state)
+make_rules (TernService *service, const char *state, TernNow now)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
 
   for (guint i = 0; i < service->config->cameras->len; i++)
     g_ptr_array_add (names, ((TernCameraConfig *) g_ptr_array_index (service->config->cameras, i))->name);
   g_ptr_array_add (names, NULL);
-  service->rules = tern_rules_new (service->config->rules, (const char *const *) names->pdata, state, g_get_real_time ());
+  service->rules = tern_rules_new (service->config->rules, (const char *const *) names->pdata, state, now);
 }
 
 /* ---- The whole ---- */
@@ -418,7 +418,7 @@ start (TernService *service, GError **error)
   if (!service->run || !drop_unknown (service, error))
     return FALSE;
   state = tern_memory_get (service->memory, RULES_NOTE, NULL);
-  make_rules (service, state);
+  make_rules (service, state, tern_watch_now ());
   for (guint i = 0; i < service->config->sinks->len; i++)
     if (!add_teller (service, g_ptr_array_index (service->config->sinks, i), error))
       return FALSE;
@@ -507,14 +507,14 @@ static void
 tick_rules (TernService *service)
 {
   g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
-  gint64 now = g_get_real_time ();
+  TernNow now = tern_watch_now ();
   g_autoptr (GError) error = NULL;
 
   tern_rules_tick (service->rules, now, is_watched, service, alerts);
   if (alerts->len == 0)
     return;
-  if (tern_memory_begin (service->memory, &error) && spool_alerts (service, alerts, NULL, now, &error)
-      && keep_rules (service, &error) && tern_memory_commit (service->memory, &error))
+  if (tern_memory_begin (service->memory, &error) && spool_alerts (service, alerts, NULL, now.wall, &error)
+      && keep_rules (service, now, &error) && tern_memory_commit (service->memory, &error))
     kick_all (service);
   else
     fail (service, error);
@@ -660,7 +660,8 @@ check_fixed (TernService *service, const TernWatchConfig *config)
 void
 tern_service_reload (TernService *service, TernWatchConfig *config)
 {
-  g_autofree char *state = tern_rules_state (service->rules);
+  TernNow now = tern_watch_now ();
+  g_autofree char *state = tern_rules_state (service->rules, now);
   g_autoptr (TernWatchConfig) was G_GNUC_UNUSED = service->config;
   g_autoptr (GError) error = NULL;
 
@@ -669,7 +670,7 @@ tern_service_reload (TernService *service, TernWatchConfig *config)
   service->config = config;
   add_cameras (service);
   g_clear_pointer (&service->rules, tern_rules_free);
-  make_rules (service, state);
+  make_rules (service, state, now);
   if (!drop_unknown (service, &error))
     fail (service, error);
   reload_tellers (service);

@@ -24,7 +24,14 @@ typedef struct {
   GPtrArray *configs;
   TernRules *rules;
   gint64 now;
+  gint64 set;                   /* how far ahead the clock on the wall has been set */
 } Story;
+
+static TernNow
+clocks (const Story *story)
+{
+  return (TernNow) { story->now + story->set, story->now - NOON };
+}
 
 static void
 story_begin (Story *story, const char *state)
@@ -33,7 +40,7 @@ story_begin (Story *story, const char *state)
   story->configs = g_ptr_array_new ();
   g_ptr_array_add (story->configs, &story->config);
   story->now = story->now ? story->now : NOON;
-  story->rules = tern_rules_new (story->configs, cameras, state, story->now);
+  story->rules = tern_rules_new (story->configs, cameras, state, clocks (story));
 }
 
 static void
@@ -59,7 +66,7 @@ see (Story *story, TernSeen seen)
   seen.camera = seen.camera ? seen.camera : "porch";
   seen.text = seen.text ? seen.text : "";
   story->now += SECOND;
-  tern_rules_see (story->rules, &seen, story->now, alerts);
+  tern_rules_see (story->rules, &seen, clocks (story), alerts);
   return hear (alerts);
 }
 
@@ -75,7 +82,7 @@ tick (Story *story, gint64 seconds)
   g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
 
   story->now += seconds * SECOND;
-  tern_rules_tick (story->rules, story->now, is_watched, story, alerts);
+  tern_rules_tick (story->rules, clocks (story), is_watched, story, alerts);
   return hear (alerts);
 }
 
@@ -169,7 +176,7 @@ test_quiet_end (void)
     g_assert_cmpint (see (&story, (TernSeen) { .text = "a tree" }), ==, '.');    /* 22:00:01 */
     g_assert_cmpint (tick (&story, 10), ==, '.');
     g_free (state);
-    state = tern_rules_state (story.rules);
+    state = tern_rules_state (story.rules, clocks (&story));
     story_end (&story);
     story_begin (&story, state);
     if (day == 0)
@@ -190,17 +197,17 @@ test_gone (void)
 
   story_begin (&story, NULL);
   g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
-  state = tern_rules_state (story.rules);
+  state = tern_rules_state (story.rules, clocks (&story));
   story_end (&story);
   story.config.cameras = (char *[]) { (char *) "yard", NULL };
   for (guint turn = 0; turn < 2; turn++) {
     story_begin (&story, turn ? again : state);
-    again = again ? again : tern_rules_state (story.rules);
+    again = again ? again : tern_rules_state (story.rules, clocks (&story));
     g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '.');
     g_assert_cmpint (tick (&story, 1), ==, '-');
     g_assert_cmpint (tick (&story, 1), ==, '.');
     g_free (after);
-    after = tern_rules_state (story.rules);
+    after = tern_rules_state (story.rules, clocks (&story));
     story_end (&story);
   }
   story_begin (&story, after);
@@ -283,7 +290,7 @@ test_state (void)
   story_begin (&story, NULL);
   before = tell_scores (&story, "99");
   g_assert_cmpstr (before, ==, ".+");
-  state = tern_rules_state (story.rules);
+  state = tern_rules_state (story.rules, clocks (&story));
   story_end (&story);
   story_begin (&story, state);
   after = tell_scores (&story, "991999");
@@ -293,6 +300,70 @@ test_state (void)
   story_begin (&story, other);
   heard = tell_scores (&story, "1");
   g_assert_cmpstr (heard, ==, "-");
+  story_end (&story);
+}
+
+/* A clock that is set is no silence, and no interval is longer or shorter for it. */
+static void
+test_clock_is_set (void)
+{
+  static const gint64 sets[] = { 86400 * SECOND, -86400 * SECOND };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sets); i++) {
+    Story story = { .config = { .kind = TERN_RULE_SILENT, .silent = 10 * SECOND, .windows = 1 } };
+
+    story.config.cameras = (char *[]) { (char *) "porch", NULL };
+    story_begin (&story, NULL);
+    g_assert_cmpint (tick (&story, 5), ==, '.');
+    story.set = sets[i];
+    g_assert_cmpint (tick (&story, 4), ==, '.');
+    g_assert_cmpint (tick (&story, 1), ==, '+');
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a dog" }), ==, '-');
+    story.away = TRUE;
+    story.set = 0;
+    g_assert_cmpint (tick (&story, 100), ==, '.');
+    story.away = FALSE;
+    g_assert_cmpint (tick (&story, 9), ==, '.');
+    g_assert_cmpint (tick (&story, 1), ==, '+');
+    story_end (&story);
+
+    story = (Story) { .config = { .kind = TERN_RULE_WORDS, .windows = 1, .interval = 5 * SECOND } };
+    story.config.words = (char *[]) { (char *) "car", NULL };
+    story_begin (&story, NULL);
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a tree" }), ==, '-');
+    story.set = sets[i];
+    for (guint second = 0; second < 3; second++)
+      g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '.');
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
+    story_end (&story);
+  }
+}
+
+/* Through a restart, too: what was kept last follows a clock that was set before, and of what is still to come then nobody knows
+ * when it was. */
+static void
+test_clock_is_set_and_restart (void)
+{
+  Story story = { .config = { .kind = TERN_RULE_WORDS, .windows = 1, .interval = 1000 * SECOND,
+      .words = (char *[]) { (char *) "car", NULL } } };
+  g_autofree char *state = NULL, *corrected = NULL;
+
+  story.set = 86400 * SECOND;
+  story_begin (&story, NULL);
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a tree" }), ==, '-');
+  state = tern_rules_state (story.rules, clocks (&story));
+  story.set = 0;
+  corrected = tern_rules_state (story.rules, clocks (&story));
+  story_end (&story);
+  story_begin (&story, corrected);
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '.');
+  story.now += 998 * SECOND;
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
+  story_end (&story);
+  story_begin (&story, state);
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
   story_end (&story);
 }
 
@@ -417,6 +488,8 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/rules/silent", test_silent);
   g_test_add_func ("/watch/rules/cameras", test_cameras);
   g_test_add_func ("/watch/rules/state", test_state);
+  g_test_add_func ("/watch/rules/clock-is-set", test_clock_is_set);
+  g_test_add_func ("/watch/rules/clock-is-set-and-restart", test_clock_is_set_and_restart);
   g_test_add_func ("/watch/zones", test_zones);
   g_test_add_func ("/watch/messages", test_messages);
   g_test_add_func ("/watch/notify", test_notify);
