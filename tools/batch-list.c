@@ -315,8 +315,13 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const struct stat *here
     return refuse (list, g_strdup (entry), g_strdup_printf ("expected a file or folder, found that it cannot be read: %s",
             g_strerror (code)), FALSE);
   if (code == 0 && S_ISDIR (info.st_mode)) {
-    if (depth >= DEPTH_MAX || g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
+    if (g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
       return TRUE;
+    if (depth >= DEPTH_MAX) {
+      folder->refused = TRUE;
+      return refuse (list, g_steal_pointer (&entry), g_strdup_printf ("expected folders at most %u deep, found a deeper one, "
+              "in which nothing is done", DEPTH_MAX), FALSE);
+    }
     return add_below (list, folder, entry, key, depth + 1);
   }
   if (list->seen && comes_again (list, folder, here, name, entry))

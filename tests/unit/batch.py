@@ -198,6 +198,29 @@ def check_out_of_reach(folder):
           run[0], run[1], run[2][-300:])
 
 
+def check_too_deep(folder):
+    """What lies deeper than it goes is told and has failed; a link to a folder there is one that is not followed."""
+    top = folder / "deeper"
+    last = top.joinpath(*["d"] * 64)
+    last.mkdir(parents=True)
+    (last / "a.ppm").write_bytes(picture(1))
+    (last / "link").symlink_to(top)
+    run = tern(top)
+    point(run[0] == 0 and [r[0] for r in lines(run[1])] == ["a.ppm"], "sixty-four folders deep is not too deep", run)
+    (last / "d").mkdir()
+    (last / "d/b.ppm").write_bytes(picture(2))
+    failures = folder / "failures"
+    run = tern("--failures", failures, top)
+    point(run[0] == 1 and [r[0] for r in lines(run[1])] == ["a.ppm"] and "expected folders at most 64 deep" in run[2]
+          and str(last / "d") in failures.read_text(), "what lies deeper is told, and listed", run, failures.read_text())
+    (last / "a.ppm").unlink()
+    run = tern(top)
+    point(run[0] == 1 and run[2].count("expected") == run[2].count("at most 64 deep") == 1, "where all of it does that is all that is told",
+          run)
+    run = tern(last / "d")
+    point(run[0] == 0 and len(lines(run[1])) == 1, "and it is done when it is named", run)
+
+
 def check_tar(folder, expected):
     shard = folder / "shard-00.tar"
     with tarfile.open(shard, "w") as tar:
@@ -805,6 +828,7 @@ def main():
         expected = check_order(folder)
         check_names(folder, expected)
         check_out_of_reach(folder)
+        check_too_deep(folder)
         check_bytes_of_names(folder)
         check_apart(folder)
         if check_tar(folder, expected):
