@@ -101,10 +101,10 @@ look (TernCamera *camera, const TernObserved *observed)
 }
 
 static void
-pause_vigil (TernCamera *camera)
+pause_vigil (TernCamera *camera, TernUnseenReason why)
 {
   if (is_due_by_time (camera))
-    tern_vigil_pause (&camera->vigil, g_get_monotonic_time ());
+    tern_vigil_pause (&camera->vigil, g_get_monotonic_time (), why);
   tell_unseen (camera);
 }
 
@@ -127,6 +127,15 @@ tern_camera_is_missed (TernCamera *camera, TernUnseen *span)
 /* ---- Connections ---- */
 
 static void
+drop_run (TernCamera *camera)
+{
+  g_clear_pointer (&camera->run, tern_run_free);
+  if (camera->state == TERN_CAMERA_ON)
+    camera->state = TERN_CAMERA_AWAY;
+}
+
+/* It went away. */
+static void
 disconnect (TernCamera *camera)
 {
   gint64 last = 0;
@@ -135,9 +144,19 @@ disconnect (TernCamera *camera)
     note_frames (camera, &last);
   if (last)
     tern_vigil_lose (&camera->vigil, last);
-  g_clear_pointer (&camera->run, tern_run_free);
-  if (camera->state == TERN_CAMERA_ON)
-    camera->state = TERN_CAMERA_AWAY;
+  drop_run (camera);
+}
+
+/* We go, for the reason @why. */
+static void
+leave (TernCamera *camera, TernUnseenReason why)
+{
+  gint64 last;
+
+  if (camera->run && is_due_by_time (camera))
+    note_frames (camera, &last);
+  pause_vigil (camera, why);
+  drop_run (camera);
 }
 
 /* To the millisecond, between two ticks. */
@@ -218,7 +237,7 @@ on_failed (gpointer data, const char *why, TernFault fault)
   TernCamera *camera = data;
 
   if (fault == TERN_FAULT_SETTINGS) {
-    disconnect (camera);
+    leave (camera, TERN_UNSEEN_FAILED);
     camera->state = TERN_CAMERA_REFUSED;
     say (camera, "%.*s; it is given up", length (why), why);
   } else if (camera->config->file && fault == TERN_FAULT_STREAM
@@ -279,8 +298,7 @@ tern_camera_free (gpointer data)
 {
   TernCamera *camera = data;
 
-  disconnect (camera);
-  pause_vigil (camera);
+  leave (camera, TERN_UNSEEN_OFF);
   tern_vigil_clear (&camera->vigil);
   if (camera->timer)
     g_source_remove (camera->timer);
@@ -317,12 +335,13 @@ tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
       && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
 
   if (!wanted) {
-    if (camera->run) {
-      disconnect (camera);
+    gboolean watched = camera->run != NULL;
+
+    leave (camera, TERN_UNSEEN_SCHEDULE);
+    if (watched) {
       camera->said = FALSE;
       say (camera, "not watched now, as its schedule says");
     }
-    pause_vigil (camera);
     return;
   }
   tern_vigil_resume (&camera->vigil, monotonic);

@@ -145,19 +145,23 @@ tern_vigil_look (TernVigil *vigil, gint64 start, gint64 end, gboolean failed)
 }
 
 void
-tern_vigil_pause (TernVigil *vigil, gint64 at)
+tern_vigil_pause (TernVigil *vigil, gint64 at, TernUnseenReason why)
 {
+  gint64 until = at;
+
   if (vigil->paused)
     return;
   if (vigil->silent == G_MAXINT64)
-    put_hole (vigil, at - ON_THE_WAY * vigil->window);
-  else {
+    until -= ON_THE_WAY * vigil->window;
+  else
     tern_vigil_come (vigil, at);
-    put_hole (vigil, at);
+  if (is_hole (vigil, vigil->until, until)) {
+    put_hole (vigil, until);
+    go_to (vigil, until);
   }
-  go_to (vigil, at);
   g_array_set_size (vigil->silences, 0);
   vigil->paused = TRUE;
+  vigil->why = why;
 }
 
 void
@@ -165,7 +169,7 @@ tern_vigil_resume (TernVigil *vigil, gint64 at)
 {
   if (!vigil->paused)
     return;
-  put (vigil, TERN_UNSEEN_SCHEDULE, vigil->until, at);
+  put (vigil, vigil->why, vigil->until, at);
   go_to (vigil, at);
   vigil->paused = FALSE;
   vigil->silent = at;
@@ -179,7 +183,7 @@ tern_vigil_goes_on (const TernVigil *vigil, gint64 now, TernUnseen *span)
 
   span->reason = TERN_UNSEEN_AWAY;
   if (vigil->paused) {
-    span->reason = TERN_UNSEEN_SCHEDULE;
+    span->reason = vigil->why;
   } else if (n) {               /* with nothing answered since */
     start = MAX (start, g_array_index (vigil->silences, Silence, 0).from);
     end = vigil->silent == G_MAXINT64 ? g_array_index (vigil->silences, Silence, n - 1).to : now;
@@ -192,6 +196,6 @@ tern_vigil_goes_on (const TernVigil *vigil, gint64 now, TernUnseen *span)
   span->start = start;
   span->end = end;
   span->time = end - start;
-  span->windows = vigil->paused ? 0 : tern_unseen_windows (end - start, vigil->window);
+  span->windows = span->reason == TERN_UNSEEN_SCHEDULE ? 0 : tern_unseen_windows (end - start, vigil->window);
   return vigil->paused ? end > start : end - start >= vigil->window;
 }

@@ -6,7 +6,7 @@
  *   holes in which pictures came      TERN_UNSEEN_OVERLOAD: this machine left them out
  *   holes in which none came          TERN_UNSEEN_AWAY: the camera was not there, or sent nothing
  *   windows that ended in an error    TERN_UNSEEN_FAILED
- *   while it was not to be watched    TERN_UNSEEN_SCHEDULE: nothing was due
+ *   while it was not to be watched    TERN_UNSEEN_SCHEDULE: nothing was due; or why it was not watched
  *
  * What the gate found nothing new in was looked at, and is a window like others. A hole of less than half a window is none:
  * windows lie on ticks of the frame rate. */
@@ -36,7 +36,8 @@ typedef struct {
   gint64 window;                /* how long one is */
   gint64 until;                 /* what lies before is accounted for */
   gint64 silent;                /* since when no picture comes; G_MAXINT64: they come */
-  gboolean paused;              /* nothing is due since `until` */
+  gboolean paused;              /* nobody looks since `until`, */
+  TernUnseenReason why;         /* for this reason */
   GArray *silences;             /* Silence: that are over, the oldest first */
   GArray *spans;                /* TernUnseen: what was found out, for the caller to take */
 } TernVigil;
@@ -51,8 +52,9 @@ void tern_vigil_lose (TernVigil *vigil, gint64 at);
 void tern_vigil_miss (TernVigil *vigil, gint64 from, gint64 to);
 /* [@start, @end) was looked at, or should have been (@failed). Windows come in order. */
 void tern_vigil_look (TernVigil *vigil, gint64 start, gint64 end, gboolean failed);
-/* From @at on nothing is due; something is again. What is on its way then was not due. */
-void tern_vigil_pause (TernVigil *vigil, gint64 at);
+/* From @at on nobody looks, for the reason @why, which is that of what is on its way then, too: it is lost, and no fault of the
+ * camera's; somebody does again. */
+void tern_vigil_pause (TernVigil *vigil, gint64 at, TernUnseenReason why);
 void tern_vigil_resume (TernVigil *vigil, gint64 at);
 /* What goes on being missed, up to @now: it may still turn out to be another one. FALSE: nothing does. */
 gboolean tern_vigil_goes_on (const TernVigil *vigil, gint64 now, TernUnseen *span);

@@ -149,20 +149,43 @@ test_schedule (void)
   TernVigil vigil;
 
   begin (&vigil);
-  tern_vigil_pause (&vigil, S (10));                    /* the last one was not over */
+  tern_vigil_pause (&vigil, S (10), TERN_UNSEEN_SCHEDULE);      /* the last one was not over: */
   assert_told (&vigil, "");
-  assert_goes_on (&vigil, S (50), "schedule 10-50 (0)");
-  tern_vigil_look (&vigil, S (4.5), S (8.5), FALSE);    /* it comes after all */
+  assert_goes_on (&vigil, S (50), "schedule 4.5-50 (0)");       /* it is lost, and not for the camera */
+  tern_vigil_look (&vigil, S (4.5), S (8.5), FALSE);    /* nobody asks for it any more */
   tern_vigil_resume (&vigil, S (3610));
-  assert_told (&vigil, "schedule 10-3610 (0)");
+  assert_told (&vigil, "schedule 4.5-3610 (0)");
   assert_goes_on (&vigil, S (3620), "away 3610-3620 (3)");
-  tern_vigil_pause (&vigil, S (3630));
+  tern_vigil_pause (&vigil, S (3630), TERN_UNSEEN_SCHEDULE);
   assert_told (&vigil, "away 3610-3630 (5)");
   tern_vigil_resume (&vigil, S (3640));
   tern_vigil_come (&vigil, S (3641));
   tern_vigil_look (&vigil, S (3641), S (3645), FALSE);
-  tern_vigil_pause (&vigil, S (3665));                  /* the last two may be on their way, no more */
+  tern_vigil_pause (&vigil, S (3665), TERN_UNSEEN_SCHEDULE);    /* the last two may be on their way, no more */
   assert_told (&vigil, "schedule 3630-3640 (0), overload 3645-3657 (3)");
+  tern_vigil_clear (&vigil);
+}
+
+/* Who stops watching is no camera that went away; one that had gone before had. */
+static void
+test_left (void)
+{
+  TernVigil vigil;
+
+  begin (&vigil);
+  tern_vigil_look (&vigil, S (4.5), S (8.5), FALSE);
+  tern_vigil_pause (&vigil, S (12), TERN_UNSEEN_OFF);
+  assert_told (&vigil, "");
+  assert_goes_on (&vigil, S (20.5), "off 8.5-20.5 (3)");
+  tern_vigil_clear (&vigil);
+  begin (&vigil);
+  tern_vigil_lose (&vigil, S (12.5));
+  tern_vigil_pause (&vigil, S (30.5), TERN_UNSEEN_OFF);
+  assert_told (&vigil, "away 4.5-30.5 (7)");
+  tern_vigil_clear (&vigil);
+  begin (&vigil);                                       /* what cannot be asked as it is to be will never be looked at */
+  tern_vigil_pause (&vigil, S (5), TERN_UNSEEN_FAILED);
+  assert_goes_on (&vigil, S (44.5), "failed 4.5-44.5 (10)");
   tern_vigil_clear (&vigil);
 }
 
@@ -180,7 +203,7 @@ test_fast (void)
   assert_goes_on (&vigil, S (1), "");
   tern_vigil_come (&vigil, S (2));
   tern_vigil_look (&vigil, S (2), S (6), FALSE);
-  tern_vigil_pause (&vigil, S (7));
+  tern_vigil_pause (&vigil, S (7), TERN_UNSEEN_OFF);
   assert_told (&vigil, "");
   tern_vigil_clear (&vigil);
 }
@@ -635,6 +658,7 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/vigil/away", test_away);
   g_test_add_func ("/watch/vigil/stalled", test_stalled);
   g_test_add_func ("/watch/vigil/schedule", test_schedule);
+  g_test_add_func ("/watch/vigil/left", test_left);
   g_test_add_func ("/watch/vigil/fast", test_fast);
   g_test_add_func ("/watch/vigil/joined", test_joined);
   g_test_add_func ("/watch/retry/back-in-time", test_back_in_time);

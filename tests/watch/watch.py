@@ -384,6 +384,44 @@ def clock_is_set(folder):
     point(status == 0 and watch.words().count("watching") == 1, "and the camera stays connected", watch.words())
 
 
+def stopped(folder):
+    """Who ends it, or takes a camera out of its configuration, is no camera that went away."""
+    watch = Watch(tern, folder, LIVE + LIVE.replace("[camera live]", "[camera other]"))
+    watch.start()
+
+    def count(name):
+        return sum(row[0] == name for row in watch.rows())
+
+    def unexplained(name):
+        last = watch.rows(f"SELECT max(end) FROM result WHERE camera = '{name}'")[0][0]
+        return watch.rows(f"SELECT start, end FROM unseen WHERE camera = '{name}' AND reason = 'away' AND end > {last}")
+
+    def leave_window(name):
+        """More than half of one is on its way."""
+        before = count(name)
+        until(lambda: count(name) > before, "a window")
+        time.sleep(.7)
+
+    until(lambda: count("live") > 1 and count("other") > 1, "windows of both")
+    watch.configure(LIVE)
+    leave_window("other")
+    watch.process.send_signal(signal.SIGHUP)
+    until(lambda: "read again" in watch.words(), "the new configuration")
+    before = count("live")
+    until(lambda: count("live") > before + 1, "the other one to go on")
+    leave_window("live")
+    point(not unexplained("other"), "a camera that is taken out did not go away", unexplained("other"))
+    point(watch.end() == 0 and not unexplained("live"), "nor did one that is watched until the end", unexplained("live"),
+          watch.words())
+    time.sleep(1)
+    watch.start()
+    before = count("live")
+    until(lambda: count("live") > before, "windows of the next time")
+    watch.end()
+    off = watch.rows("SELECT count(*) FROM unseen WHERE camera = 'live' AND reason = 'off'")[0][0]
+    point(off == 1, "which is said when it is begun again", watch.rows("SELECT * FROM unseen"))
+
+
 def alone(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     watch.start()
@@ -460,7 +498,7 @@ def silent(folder):
 
 
 for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief,
-             ruled, paced, recorded, clock_is_set, alone):
+             ruled, paced, recorded, clock_is_set, stopped, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
