@@ -59,7 +59,7 @@ class Sayings(threading.Thread):
             begin += len(lines) + 1 if lines else 0
 
     def after(self, at, line):
-        return min((when for when, said in self.found if when > at and said.endswith(line)), default=float("inf"))
+        return min((when for when, said in self.found if when > at and line in said), default=float("inf"))
 
 
 def memory_of(process):

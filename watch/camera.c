@@ -4,6 +4,10 @@
 #include <string.h>
 
 #include "watch/retry.h"
+#include "watch/said.h"
+
+/* Shorter losses are not worth their length. */
+#define LONG (60 * (gint64) G_USEC_PER_SEC)
 
 struct _TernCamera {
   const TernCameraConfig *config;
@@ -16,7 +20,7 @@ struct _TernCamera {
   guint timer;                  /* source: the next try */
   TernVigil vigil;
   TernCameraState state;
-  gboolean said;                /* that it is watched */
+  TernSaid said;
 };
 
 static void
@@ -178,17 +182,27 @@ length (const char *words)
 }
 
 static void
+say_lost (TernCamera *camera, const char *why, gint64 now)
+{
+  gint64 away = tern_said_away (&camera->said, now);
+  g_autofree char *lasts = tern_watch_length (away);
+  g_autofree char *gone = away < LONG ? g_strdup ("") : g_strconcat ("away for ", lasts, ", ", NULL);
+
+  if (camera->retry.apart)
+    say (camera, "%.*s; %sanother try within %d s", length (why), why, gone, (int) (camera->retry.apart / G_USEC_PER_SEC));
+  else
+    say (camera, "%.*s; %sanother try at once", length (why), why, gone);
+}
+
+static void
 fail (TernCamera *camera, const char *why)
 {
   gint64 now = g_get_monotonic_time ();
 
   tern_retry_fail (&camera->retry, now, camera->state == TERN_CAMERA_ON);
   disconnect (camera);
-  camera->said = FALSE;
-  if (camera->retry.apart)
-    say (camera, "%.*s; another try within %d s", length (why), why, (int) (camera->retry.apart / G_USEC_PER_SEC));
-  else
-    say (camera, "%.*s; another try at once", length (why), why);
+  if (tern_said_lost (&camera->said, why, !camera->retry.apart, now))
+    say_lost (camera, why, now);
   if (!camera->timer)
     camera->timer = g_timeout_add ((guint) ((camera->retry.due - now) / 1000), on_due, camera);
 }
@@ -197,15 +211,22 @@ fail (TernCamera *camera, const char *why)
 static void
 note_connection (TernCamera *camera)
 {
+  gint64 window = tern_run_window (camera->config, camera->model), away;
+  g_autofree char *lasted = NULL;
+
   if (camera->state == TERN_CAMERA_ON)
     return;
   camera->state = TERN_CAMERA_ON;
-  if (!camera->said && tern_run_window (camera->config, camera->model) == camera->config->window)
+  if (!tern_said_back (&camera->said, g_get_monotonic_time (), &away))
+    return;
+  lasted = tern_watch_length (away);
+  if (away)
+    say (camera, "watching again after %s", lasted);
+  else if (window == camera->config->window)
     say (camera, "watching");
-  else if (!camera->said)
-    say (camera, "watching; a window is %g s, whole groups of %u frames", (double) tern_run_window (camera->config, camera->model) / G_USEC_PER_SEC,
+  else
+    say (camera, "watching; a window is %g s, whole groups of %u frames", (double) window / G_USEC_PER_SEC,
         4 * tern_model_picture_frames (camera->model));
-  camera->said = TRUE;
 }
 
 /* A file is what it is: the next try would find the same, and what was seen of it would be remembered again. */
@@ -273,7 +294,10 @@ on_ended (gpointer data)
 static void
 on_warned (gpointer data, const char *what)
 {
-  say (data, "%s", what);
+  TernCamera *camera = data;
+
+  if (tern_said_warned (&camera->said, what, g_get_monotonic_time ()))
+    say (camera, "%s", what);
 }
 
 static const TernRunFuncs run_funcs = { on_observed, on_failed, on_ended, on_warned };
@@ -300,6 +324,7 @@ tern_camera_free (gpointer data)
 
   leave (camera, TERN_UNSEEN_OFF);
   tern_vigil_clear (&camera->vigil);
+  tern_said_clear (&camera->said);
   if (camera->timer)
     g_source_remove (camera->timer);
   g_free (camera);
@@ -339,7 +364,7 @@ tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
 
     leave (camera, TERN_UNSEEN_SCHEDULE);
     if (watched) {
-      camera->said = FALSE;
+      tern_said_pause (&camera->said);
       say (camera, "not watched now, as its schedule says");
     }
     return;

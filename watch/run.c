@@ -24,6 +24,7 @@ struct _TernRun {
   const TernRunFuncs *funcs;    /* the main thread's, as all up to the lock */
   gpointer data;
   gboolean closed, told_drops, told_clock;
+  gboolean piped;               /* its source is in words of the user's */
   GstElement *pipeline;
   guint watch;
 
@@ -470,6 +471,14 @@ is_behind (GstMessage *message)
   return is_ours (message);
 }
 
+/* A stream that has shown all it has, and nothing of that could be linked to what takes video, is none of ours: an error that
+ * follows speaks of the plumbing. */
+static gboolean
+has_no_video (TernRun *run, const GError *error)
+{
+  return !run->piped && g_error_matches (error, GST_PARSE_ERROR, GST_PARSE_ERROR_DELAYED_LINK);
+}
+
 static gboolean
 on_message (GstBus *bus, GstMessage *message, gpointer data)
 {
@@ -488,7 +497,12 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_WARNING:
       error = message_error (message);
-      run->funcs->warned (run->data, error->message);
+      if (has_no_video (run, error)) {
+        drain (run);
+        run->funcs->failed (run->data, "the stream has no video", TERN_FAULT_STREAM);
+      } else {
+        run->funcs->warned (run->data, error->message);
+      }
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_QOS:
       if (!run->told_drops && is_behind (message)) {
@@ -565,6 +579,7 @@ run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFunc
   g_queue_init (&run->thumbnails);
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
   run->silence = MAX (tern_run_window (config, model) / 2, SILENCE_LEAST);
+  run->piped = config->pipeline != NULL;
   run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
   run->moments.recorded = config->file && !config->pace;
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);

@@ -6,6 +6,9 @@
 #include <libsoup/soup.h>
 #include <string.h>
 
+#include "watch/said.h"
+#include "watch/times.h"
+
 #define TIMEOUT_SECONDS 30
 #define RETRY_FIRST 1
 #define RETRY_MOST 60
@@ -19,6 +22,7 @@ typedef struct {
   gint64 id;                    /* on its way */
   guint wait;                   /* seconds until the next try after a failure */
   guint retry;                  /* source */
+  TernSaid said;
 } Webhook;
 
 static gpointer
@@ -45,6 +49,7 @@ webhook_clear (gpointer data)
   g_object_unref (hook->session);
   g_free (hook->url);
   g_free (hook->secret);
+  tern_said_clear (&hook->said);
 }
 
 static gboolean
@@ -60,7 +65,8 @@ try_again (gpointer data)
 static void
 wait_for_it (Webhook *hook, const char *why)
 {
-  tern_teller_say (hook->teller, "%s; another try in %u s", why, hook->wait);
+  if (tern_said_lost (&hook->said, why, FALSE, g_get_monotonic_time ()))
+    tern_teller_say (hook->teller, "%s; another try in %u s", why, hook->wait);
   tern_teller_ready (hook->teller, FALSE);
   tern_teller_later (hook->teller);
   hook->retry = g_timeout_add_seconds (hook->wait, try_again, hook);
@@ -74,6 +80,18 @@ is_for_ever (guint status)
   return status >= 300 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
+/* It answers, whatever it says of this one. */
+static void
+note_receiver (Webhook *hook)
+{
+  gint64 now = g_get_monotonic_time (), away;
+  g_autofree char *lasted = tern_watch_length (tern_said_away (&hook->said, now));
+  gboolean lost = hook->said.since != 0;
+
+  if (tern_said_back (&hook->said, now, &away) && lost)
+    tern_teller_say (hook->teller, "is told again after %s", lasted);
+}
+
 static void
 take_answer (Webhook *hook, guint status, const GError *error)
 {
@@ -84,6 +102,7 @@ take_answer (Webhook *hook, guint status, const GError *error)
     wait_for_it (hook, why);
     return;
   }
+  note_receiver (hook);
   if (status / 100 != 2)
     tern_teller_say (hook->teller, "%s: entry %" G_GINT64_FORMAT " is given up", why, hook->id);
   hook->wait = RETRY_FIRST;

@@ -16,6 +16,9 @@ factory = GstRtspServer.RTSPMediaFactory(shared=True)
 factory.set_launch("( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=10/1"
                    " ! jpegenc ! rtpjpegpay name=pay0 )")
 server.get_mount_points().add_factory("/camera", factory)
+factory = GstRtspServer.RTSPMediaFactory(shared=True)
+factory.set_launch("( audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! rtpL16pay name=pay0 )")
+server.get_mount_points().add_factory("/sound", factory)
 if not server.attach(None):
     sys.exit("the port is taken")
 print(server.get_bound_port(), flush=True)

@@ -4,8 +4,10 @@
 usage: rtsp.py TERN CLOCK
 """
 import re
+import socket
 import sys
 import tempfile
+import threading
 import time
 
 from cameras import missing, serve
@@ -14,16 +16,41 @@ from watching import Clock, Watch, finish, plan, point, ports, until
 tern, clock_library = sys.argv[1:]
 CUTS = 3
 WINDOW = 10 ** 6
-TRIES = ["at once", "within 1 s", "within 2 s", "within 4 s", "within 4 s"]
 
 
 def microseconds():
     return time.time_ns() // 1000
 
 
-def tries(watch):
-    """After the last picture of the camera that is cut off."""
-    return re.findall(r"camera cut: .*; another try (.*)", watch.words().rpartition("camera cut: watching")[2])
+def losses(watch):
+    """What is said of the camera that is cut off since it was last said to be watched."""
+    return re.findall(r"camera cut: (.*); (?:.*, )?another try", watch.words().rpartition("camera cut: watching")[2])
+
+
+class Refusal:
+    """Who answers at a port and hangs up, again and again."""
+
+    def __init__(self, port):
+        self.times, self.socket = [], socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self.refuse, daemon=True).start()
+
+    def refuse(self):
+        while True:
+            try:
+                connection = self.socket.accept()[0]
+            except OSError:
+                return
+            self.times.append(time.monotonic())
+            connection.close()
+
+    def tries(self):
+        """When they began: one may connect again at once."""
+        times = list(self.times)
+        return [at for at, before in zip(times, [0, *times]) if at - before > .5]
+
+    def end(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
 
 
 def cut(folder, servers):
@@ -42,18 +69,23 @@ def cut(folder, servers):
         for turn in range(CUTS):
             servers[1].kill()
             servers[1].wait()
-            until(lambda: watch.words().count("camera cut: ") - watch.words().count("camera cut: watching") > turn, "the loss")
+            until(lambda: losses(watch), "the loss")
             if turn == CUTS - 1:
-                until(lambda: len(tries(watch)) >= len(TRIES), "further tries")
-                point(tries(watch)[:len(TRIES)] == TRIES, "a camera that is away is tried for again, at once and every 4 s at last",
-                      tries(watch))
+                refusal = Refusal(where[1])
+                # At once, after 1 s, 2 s, and 4 s from then on.
+                until(lambda: len(refusal.tries()) > 4, "further tries")
+                refusal.end()
+                apart = [b - a for a, b in zip(refusal.tries(), refusal.tries()[1:])]
+                point(apart[-1] > 2, "a camera that is away is tried for again, every 4 s at last", apart)
+                point(len(losses(watch)) == len(set(losses(watch))), "and each reason is said once", losses(watch))
             steady = count("steady")
             until(lambda: count("steady") > steady + 1, "the other one to go on")
             servers[1] = serve(str(where[1]))[0]
             before = count("cut")
             # For longer than what counts as a connection that lasts.
             until(lambda: count("cut") > before + 6, "the one that was cut off")
-        point(True, f"one is cut off {CUTS} times, and watched again each time")
+        again = watch.words().count("camera cut: watching again after ")
+        point(again == CUTS, f"one is cut off {CUTS} times, and watched again each time", watch.words())
         # A machine that is busy otherwise may have too much to look at.
         said = [line for line in watch.words().splitlines() if "camera steady: " in line
                 and not line.endswith((": watching", "machine can"))]
@@ -127,11 +159,29 @@ def odd_clock(folder, servers):
         finish(watch)
 
 
+def sound_only(folder, servers):
+    """A stream without video is told of as one, once, and asked for again: it may get some."""
+    process, port = serve()
+    servers.append(process)
+    watch = Watch(tern, folder, f"[camera sound]\nsource=rtsp://127.0.0.1:{port}/sound\n[camera there]\n"
+                  f"source=rtsp://127.0.0.1:{port}/camera\nwindow=1s\nframe-rate=4/1\n")
+    watch.start()
+    try:
+        until(lambda: "camera sound: " in watch.words(), "what is wrong")
+        until(lambda: watch.count() > 8, "time for other tries")
+        point(watch.end() == 0, "it is no matter of another camera", watch.words())
+        said = [line for line in watch.words().splitlines() if "camera sound: " in line]
+        point(said == ["tern: camera sound: the stream has no video; another try at once"], "a stream that has no video is told of",
+              watch.words())
+    finally:
+        finish(watch)
+
+
 why = missing()
 if why:
     point(True, "cameras that speak RTSP", skip=why)
 else:
-    for test in cut, odd_clock:
+    for test in cut, odd_clock, sound_only:
         with tempfile.TemporaryDirectory(prefix="tern-rtsp-") as place:
             running = []
             try:

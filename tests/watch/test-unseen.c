@@ -8,6 +8,7 @@
 #include "watch/memory-priv.h"
 #include "watch/moments.h"
 #include "watch/retry.h"
+#include "watch/said.h"
 #include "watch/unseen.h"
 
 #define SECOND ((gint64) G_USEC_PER_SEC)
@@ -320,6 +321,95 @@ test_steps (void)
     g_assert_cmpint (retry.due, ==, now);
     retry = (TernRetry) { 0 };
   }
+}
+
+/* ---- What is said of it ---- */
+
+/* Tries every 4 s from @from until @to (seconds) that fail for the reasons @reasons in turn: how many are said. */
+static guint
+lose (TernSaid *said, double from, double to, const char *const *reasons)
+{
+  guint n = 0, turn = 0;
+
+  for (double at = from; at < to; at += 4, turn++)
+    for (guint i = 0; reasons[i]; i++) {
+      g_autofree char *why = g_strdup_printf ("%s%u", reasons[i], turn);        /* a number that changes */
+
+      n += tern_said_lost (said, why, FALSE, S (at));
+    }
+  return n;
+}
+
+#define LOSE(...) lose (&said, __VA_ARGS__)
+
+/* A camera that is away for a day, and for another reason in the afternoon, does not fill the log. */
+static void
+test_said_away (void)
+{
+  static const char *const refused[] = { "refused", NULL }, *const both[] = { "refused", "no route", NULL };
+  TernSaid said = { NULL };
+  gint64 away;
+
+  g_assert_true (tern_said_back (&said, S (1), &away));
+  g_assert_cmpint (away, ==, 0);
+  g_assert_true (tern_said_lost (&said, "the stream has ended", TRUE, S (100)));
+  g_assert_cmpuint (LOSE (100, 3700, refused), ==, 1);
+  g_assert_cmpuint (LOSE (3700, 7300, both), ==, 2);    /* the hour is over, and there is another reason */
+  g_assert_cmpuint (LOSE (7300, 86400, refused), ==, 22);
+  g_assert_cmpint (tern_said_away (&said, S (86500)), ==, S (86400));
+  g_assert_true (tern_said_back (&said, S (86500), &away));
+  g_assert_cmpint (away, ==, S (86400));
+  g_assert_false (tern_said_back (&said, S (86501), &away));
+  g_assert_cmpint (tern_said_away (&said, S (86501)), ==, 0);
+  g_assert_true (tern_said_lost (&said, "refused0", TRUE, S (86600)));          /* another loss is news */
+  tern_said_clear (&said);
+}
+
+/* One that comes and goes says no more than one that is away; but the last word is not for long that it is there when it is not. */
+static void
+test_said_flaps (void)
+{
+  TernSaid said = { NULL };
+  guint lines = 0;
+  gint64 away;
+
+  for (double at = 0; at < 3600; at += 4) {
+    lines += tern_said_back (&said, S (at), &away);
+    lines += tern_said_lost (&said, "the stream has ended", FALSE, S (at + 1));
+  }
+  g_assert_cmpuint (lines, ==, 3);                      /* watching, ended, watching again */
+  g_assert_false (tern_said_lost (&said, "the stream has ended", FALSE, S (3598)));
+  g_assert_false (tern_said_lost (&said, "the stream has ended", FALSE, S (3599)));
+  g_assert_true (tern_said_lost (&said, "the stream has ended", FALSE, S (3661)));
+  tern_said_clear (&said);
+}
+
+static void
+test_said_warned (void)
+{
+  TernSaid said = { NULL };
+  guint n = 0;
+  gint64 away;
+
+  g_assert_true (tern_said_back (&said, 0, &away));
+  for (guint second = 0; second < 7300; second++)
+    n += tern_said_warned (&said, "windows are left out", S (second));
+  g_assert_cmpuint (n, ==, 3);
+  g_assert_true (tern_said_warned (&said, "status 503", S (7300)));     /* such a number means something, */
+  g_assert_true (tern_said_warned (&said, "status 404", S (7300)));
+  g_assert_true (tern_said_warned (&said, "decodebin16: nothing", S (7300)));   /* and such a one does not */
+  g_assert_false (tern_said_warned (&said, "decodebin17: nothing", S (7300)));
+  tern_said_pause (&said);                              /* its hours are over: what comes then is new */
+  g_assert_true (tern_said_back (&said, S (9000), &away));
+  g_assert_cmpint (away, ==, 0);
+  g_assert_true (tern_said_warned (&said, "windows are left out", S (9000)));
+  for (guint i = 0; i < 1000; i++) {                    /* whatever is made up, memory is not its to fill */
+    g_autofree char *what = g_strnfill (1 + i, 'a');
+
+    tern_said_warned (&said, what, S (9001));
+  }
+  g_assert_cmpuint (g_hash_table_size (said.reasons), <=, 64);
+  tern_said_clear (&said);
 }
 
 /* ---- Moments ---- */
@@ -665,6 +755,9 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/retry/does-not-hammer", test_does_not_hammer);
   g_test_add_func ("/watch/retry/silent-loss", test_silent_loss);
   g_test_add_func ("/watch/retry/steps", test_steps);
+  g_test_add_func ("/watch/said/away", test_said_away);
+  g_test_add_func ("/watch/said/flaps", test_said_flaps);
+  g_test_add_func ("/watch/said/warned", test_said_warned);
   g_test_add_func ("/watch/moments/clock-is-set", test_clock_is_set);
   g_test_add_func ("/watch/moments/recorded", test_recorded);
   g_test_add_func ("/watch/moments/camera-clock", test_camera_clock);

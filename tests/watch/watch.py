@@ -199,11 +199,11 @@ def failing(folder):
     late = f"{folder}/late.mp4"
     watch = Watch(tern, folder, camera("good") + f"[camera late]\npipeline=filesrc location=\"{late}\" ! qtdemux\n")
     watch.start()
-    until(lambda: "another try within 4 s" in watch.words(), "three failures")
+    until(lambda: "camera late: " in watch.words(), "a failure")
     rows = until(lambda: [r for r in watch.rows() if r[0] == "good"][WINDOWS - 1:], "the good camera")
     point(len(rows) == 1, "a camera that is not there keeps nobody from being watched", rows)
-    tries = re.findall(r"camera late: .*; another try within (\d+) s", watch.words())
-    point(tries[:3] == ["1", "2", "4"], "and is tried again after ever longer times", tries)
+    time.sleep(4)               # for four tries
+    point(watch.words().count("camera late: ") == 1, "what fails in the same way is said once", watch.words())
     os.link(CLIP, late) if os.stat(CLIP).st_dev == os.stat(folder).st_dev else open(late, "wb").write(CLIP.read_bytes())
     rows = until(lambda: [r for r in watch.rows() if r[0] == "late"][WINDOWS - 1:], "the late one")
     point(bool(rows), "it is watched when it comes", watch.words())

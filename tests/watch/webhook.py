@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import threading
+import time
 
 from watching import WINDOWS, Watch, camera, finish, plan, point, ports, until
 
@@ -110,6 +111,8 @@ def badly(folder):
     point(status == 0 and told(good) == lines, "a receiver that cannot is asked again, for the same", status, watch.words())
     again = [json.loads(post[3])["id"] for post in posts[1:4]]
     point(len(set(again)) == 1, "with the same id", again)
+    point(watch.words().count("another try") == 2 and watch.words().count("is told again after") == 1,
+          "each reason is said once, and when it is over", watch.words())
     point(watch.words().count("is given up") == 2, "one that will not, or sends us elsewhere, is not", watch.words())
     point(not any(post[1] == "/elsewhere" for post in posts), "and nothing goes elsewhere")
 
@@ -122,6 +125,8 @@ def away(folder):
     watch = Watch(tern, folder, camera() + settings(port))
     watch.start()
     until(lambda: watch.count() == WINDOWS and "another try" in watch.words(), "windows without a receiver")
+    time.sleep(3.5)             # two more tries
+    point(watch.words().count("another try") == 1, "the same reason is said once", watch.words())
     point(watch.end() == 0, "it ends when it is told", watch.words())
     receiver = Receiver([], port)
     watch.configure(camera() + settings(port))
