@@ -14,6 +14,8 @@ struct _GstTernLoader
   GMutex lock;
   GCond cond;
   gboolean done, interrupted;
+  GThread *posting;             /* what became of it, just now */
+  gboolean posted;              /* that is over */
   TernModel *model;
 };
 
@@ -56,19 +58,6 @@ loader_unref (GstTernLoader * loader)
   g_mutex_clear (&loader->lock);
   g_cond_clear (&loader->cond);
   g_free (loader);
-}
-
-/* The element, as long as somebody waits for the model. */
-static GstElement *
-loader_ref_element (GstTernLoader * loader)
-{
-  GstElement *element = NULL;
-
-  g_mutex_lock (&loader->lock);
-  if (loader->element)
-    element = gst_object_ref (loader->element);
-  g_mutex_unlock (&loader->lock);
-  return element;
 }
 
 static void
@@ -138,11 +127,40 @@ has_parts (const TernModel * model, TernModelParts parts, GError ** error)
 
 /* ---- Loading ---- */
 
+/* Says what became of it, as long as somebody waits for the model. Whoever stops
+ * it waits until that is said: a message goes by the bus of the element's bin,
+ * which may be gone as soon as all is stopped. */
+static void
+post_end (GstTernLoader * loader, TernModel * model, GError * error)
+{
+  GstElement *element = NULL;
+
+  g_mutex_lock (&loader->lock);
+  if (loader->element) {
+    element = gst_object_ref (loader->element);
+    loader->posting = g_thread_self ();
+  }
+  g_mutex_unlock (&loader->lock);
+  if (!element)
+    return;
+  if (model) {
+    post_progress (element, GST_PROGRESS_TYPE_COMPLETE, "Model loaded");
+  } else {
+    gst_tern_post_error (element, error);
+    post_progress (element, GST_PROGRESS_TYPE_ERROR, "Model not loaded");
+  }
+  gst_object_unref (element);
+  g_mutex_lock (&loader->lock);
+  loader->posting = NULL;
+  loader->posted = TRUE;
+  g_cond_broadcast (&loader->cond);
+  g_mutex_unlock (&loader->lock);
+}
+
 static gpointer
 loader_thread (gpointer data)
 {
   GstTernLoader *loader = data;
-  GstElement *element;
   GError *error = NULL;
   TernModel *model = NULL;
 
@@ -151,16 +169,7 @@ loader_thread (gpointer data)
   else if (has_parts (loader->given, loader->params.parts, &error))
     model = tern_model_ref (loader->given);
 
-  element = loader_ref_element (loader);
-  if (element) {
-    if (model) {
-      post_progress (element, GST_PROGRESS_TYPE_COMPLETE, "Model loaded");
-    } else {
-      gst_tern_post_error (element, error);
-      post_progress (element, GST_PROGRESS_TYPE_ERROR, "Model not loaded");
-    }
-    gst_object_unref (element);
-  }
+  post_end (loader, model, error);
   g_clear_error (&error);
 
   /* Who waits goes on only after the messages, so that an error is the first
@@ -210,7 +219,9 @@ gst_tern_loader_stop (GstTernLoader * loader)
   g_mutex_lock (&loader->lock);
   element = loader->element;
   loader->element = NULL;
-  done = loader->done;
+  while (loader->posting && loader->posting != g_thread_self ())
+    g_cond_wait (&loader->cond, &loader->lock);
+  done = loader->done || loader->posting || loader->posted;
   g_mutex_unlock (&loader->lock);
 
   if (!done)

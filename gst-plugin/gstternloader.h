@@ -34,8 +34,8 @@ GType gst_tern_model_get_type (void);
  * @element's name, and its error when it fails. */
 GstTernLoader *gst_tern_loader_start (GstElement * element,
     const GstTernModelSettings * settings, TernModelParts parts);
-/* Returns at once: a load in progress ends in the background and its model is
- * given back. */
+/* Returns at once: a load in progress ends in the background, says nothing any
+ * more, and its model is given back. What is being said of it is waited for. */
 void gst_tern_loader_stop (GstTernLoader * loader);
 /* The model, when it is there; a reference. NULL after a failed load, whose
  * error was posted, and while nobody is to wait: @interrupted says so. */

@@ -114,6 +114,75 @@ GST_START_TEST (test_lacking)
 }
 GST_END_TEST;
 
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  GThread *starter;
+  gboolean stops;               /* who hears of it, there and then */
+  gboolean heard, over;
+} Hearing;
+
+/* What the thread that loads says last: it takes a while to hear it. */
+static GstBusSyncReply
+hear_slowly (GstBus *bus, GstMessage *message, gpointer data)
+{
+  Hearing *hearing = data;
+  GstProgressType type = GST_PROGRESS_TYPE_START;
+
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS)
+    gst_message_parse_progress (message, &type, NULL, NULL);
+  if (type != GST_PROGRESS_TYPE_COMPLETE && type != GST_PROGRESS_TYPE_ERROR)
+    return GST_BUS_PASS;
+  fail_unless (g_thread_self () != hearing->starter);
+  if (hearing->stops)
+    gst_element_set_state (GST_ELEMENT (GST_MESSAGE_SRC (message)), GST_STATE_NULL);
+  g_mutex_lock (&hearing->lock);
+  hearing->heard = TRUE;
+  g_cond_broadcast (&hearing->changed);
+  g_mutex_unlock (&hearing->lock);
+  g_usleep (hearing->stops ? 0 : 300000);
+  g_mutex_lock (&hearing->lock);
+  hearing->over = TRUE;
+  g_cond_broadcast (&hearing->changed);
+  g_mutex_unlock (&hearing->lock);
+  return GST_BUS_PASS;
+}
+
+/* Nothing is said on the bus of a bin that is stopped: it may be gone, as a camera's that failed while its model came. 0: loaded;
+ * 1: not; 2: who hears of it stops it himself. */
+GST_START_TEST (test_stopped_while_told)
+{
+  Hearing hearing = { .starter = g_thread_self (), .stops = __i__ == 2 };
+  GstElement *pipeline = gst_pipeline_new (NULL), *element = gst_element_factory_make ("terngenerator", NULL);
+  TernModel *model = open_model (__i__ == 1 ? TERN_MODEL_VISION : TERN_MODEL_TEXT | TERN_MODEL_VISION);
+  GstContext *context = context_of (model);
+  GstBus *bus = gst_element_get_bus (pipeline);
+
+  g_mutex_init (&hearing.lock);
+  g_cond_init (&hearing.changed);
+  gst_bin_add (GST_BIN (pipeline), element);
+  gst_element_set_context (element, context);
+  gst_context_unref (context);
+  gst_bus_set_sync_handler (bus, hear_slowly, &hearing, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  g_mutex_lock (&hearing.lock);
+  while (!hearing.heard)
+    g_cond_wait (&hearing.changed, &hearing.lock);
+  g_mutex_unlock (&hearing.lock);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  g_mutex_lock (&hearing.lock);
+  fail_unless (hearing.over || hearing.stops);
+  while (!hearing.over)
+    g_cond_wait (&hearing.changed, &hearing.lock);
+  g_mutex_unlock (&hearing.lock);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+  CALL (tern_model_unref) (model);
+  g_mutex_clear (&hearing.lock);
+  g_cond_clear (&hearing.changed);
+}
+GST_END_TEST;
+
 static Suite *
 context_suite (void)
 {
@@ -124,6 +193,7 @@ context_suite (void)
   tcase_add_test (cases, test_given);
   tcase_add_test (cases, test_asked_for);
   tcase_add_test (cases, test_lacking);
+  tcase_add_loop_test (cases, test_stopped_while_told, 0, 3);
   return suite;
 }
 
