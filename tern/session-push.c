@@ -135,12 +135,14 @@ enqueue_half (TernSession *self)
     enqueue (self, TERN_WORK_FRAME, slot, self->half_at, self->half_pts, self->half_first);
 }
 
-/* The stream has come to @time: no second frame is going to come. Under the lock. */
-static void
+/* The stream has come to @time: whether no second frame is going to come, and what waits went into the queue. Under the lock. */
+static gboolean
 give_up_half (TernSession *self, guint64 time)
 {
-  if (self->half && (time < self->half_at || time - self->half_at > self->windower.tick))
-    enqueue_half (self);
+  if (!self->half || (time >= self->half_at && time - self->half_at <= self->windower.tick))
+    return FALSE;
+  enqueue_half (self);
+  return TRUE;
 }
 
 /* What comes follows nothing. Under the lock. */
@@ -229,7 +231,7 @@ tern_session_forget_seen (TernSession *self)
   self->token_group = G_MAXUINT64;
 }
 
-/* How far the stream has come: whether that ended windows. Under the lock.
+/* How far the stream has come: whether that gave the engine something to do. Under the lock.
  *
  * The last frame seen, looked at or not, says where a stretch ends: after the time that it stands for. Where that is not
  * said, it stands for as long as the frame before. Not every duration is true either: the pictures of a slide show are
@@ -241,25 +243,25 @@ see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
   TernSeen *seen = &self->seen;
   guint64 stated = duration == TERN_TIME_NONE ? 0 : duration, stands = stated, since;
   /* Tokens come of some frames only: the one that stood so long may be another. */
-  gboolean ended;
+  gboolean more;
   guint64 doubt = self->has_tokens ? MAX (self->windower.tick, 2 * TERN_SECOND) : self->windower.tick;
 
   if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
     return FALSE;
-  give_up_half (self, pts + stated);
+  more = give_up_half (self, pts + stated);
   tern_windower_see (&self->windower, pts, pts + stated);
-  ended = append_closed (self, NULL);
+  more |= append_closed (self, NULL);
   if (seen->pts == pts) {
     /* The same frame again: what is said of it for certain is better. */
     if (sure && stated > 0)
       seen->end = pts + stated;
-    return ended;
+    return more;
   }
   since = seen->pts != TERN_TIME_NONE ? pts - seen->pts : 0;
   if (stated == 0 || (!sure && seen->stated > 0 && since > seen->stated + doubt))
     stands = MAX (stands, since);
   *seen = (TernSeen) { .pts = pts, .stated = stated, .end = stands > 0 ? pts + stands : TERN_TIME_NONE };
-  return ended;
+  return more;
 }
 
 static gboolean
@@ -300,10 +302,10 @@ enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, 
 static void
 see_and_unlock (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 {
-  gboolean ended = see (self, pts, duration, sure);
+  gboolean more = see (self, pts, duration, sure);
 
   g_mutex_unlock (&self->lock);
-  if (ended)
+  if (more)
     tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 

@@ -268,6 +268,8 @@ tern_session_cancel (TernSession *self)
   g_mutex_lock (&self->lock);
   stop_work (self, FALSE);
   g_mutex_unlock (&self->lock);
+  /* Requests end there, though the engine may have nothing else to do. */
+  tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
 /* ---- Changes ---- */

@@ -370,6 +370,33 @@ test_version_1 (void)
   tear_down (&f);
 }
 
+/* A frame that gets no second one is looked at when that is known, though no window ends with it. */
+static void
+test_given_up (void)
+{
+  TernSessionParams params = plain_params (8);
+  Fixture f;
+
+  set_up (&f, 2, 2);
+  for (guint i = 0; i < 2; i++) {
+    TernSession *session = new_session (f.model, &params);
+    guint8 pixels[3 * FRAME_W * FRAME_H];
+    TernImage image = draw (pixels, 1);
+
+    push_at (session, 0, 0);
+    come_to_rest (f.model->scheduler);
+    if (i == 0)
+      tern_session_see (session, MS (2000), MS (40));
+    else                        /* a frame that is not one to look at */
+      g_assert_true (tern_session_push_frame (session, &image, MS (250), MS (2000), NULL));
+    come_to_rest (f.model->scheduler);
+    g_assert_cmpuint (session->queue.n, ==, 0);
+    g_assert_cmpuint (session->store.n, ==, 1);
+    tern_session_free (session);
+  }
+  tear_down (&f);
+}
+
 /* ---- Encoders ---- */
 
 typedef struct {
@@ -506,6 +533,7 @@ main (int argc, char **argv)
   g_test_add_func ("/before/parted", test_parted);
   g_test_add_func ("/before/gate", test_gate);
   g_test_add_func ("/before/live", test_live);
+  g_test_add_func ("/before/given-up", test_given_up);
   g_test_add_func ("/before/version-1", test_version_1);
   g_test_add_func ("/before/encoder", test_encoder);
   g_test_add_func ("/before/clip", test_clip);

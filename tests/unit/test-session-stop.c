@@ -143,6 +143,20 @@ wait_for_ever (gpointer data)
   return NULL;
 }
 
+/* Until @n threads wait. */
+static void
+await_waiters (TernSession *session, guint n)
+{
+  gboolean waiting = FALSE;
+
+  while (!waiting) {
+    g_mutex_lock (&session->lock);
+    waiting = session->waiting == n;
+    g_mutex_unlock (&session->lock);
+    g_usleep (50);
+  }
+}
+
 /* Who waits without an end is woken by whatever ends the work, though the engine stands still. */
 static void
 test_woken (void)
@@ -155,7 +169,6 @@ test_woken (void)
     TernSession *session = new_session (model, &params);
     Waiter waiters[2];
     GThread *threads[2];
-    gboolean waiting = FALSE;
     Hold hold;
 
     hold_engine (&hold, model);
@@ -164,12 +177,7 @@ test_woken (void)
       waiters[t] = (Waiter) { session, i % 2, NULL, TERN_NEXT_PENDING, FALSE };
       threads[t] = g_thread_new ("waiter", wait_for_ever, &waiters[t]);
     }
-    while (!waiting) {
-      g_mutex_lock (&session->lock);
-      waiting = session->waiting == 2;
-      g_mutex_unlock (&session->lock);
-      g_usleep (50);
-    }
+    await_waiters (session, 2);
     ends[i / 2] (session);
     for (guint t = 0; t < 2; t++) {
       g_thread_join (threads[t]);
@@ -182,6 +190,42 @@ test_woken (void)
     release_engine (&hold);
     if (ends[i / 2] != tern_session_free)
       tern_session_free (session);
+  }
+}
+
+static guint64
+ask (TernSession *session)
+{
+  TernRequest request = { .question = { .prompt = "What?" } };
+  g_autoptr (GError) error = NULL;
+  guint64 id = 0;
+
+  tern_session_ask (session, &request, &id, &error);
+  g_assert_no_error (error);
+  return id;
+}
+
+/* A cancel ends requests that wait for a frame though the engine has nothing to do, and who waits for them hears of it. */
+static void
+test_cancel_idle (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+
+  for (guint i = 0; i < 3; i++) {
+    TernResult *result;
+    guint64 first = ask (session), n = 0;
+
+    ask (session);
+    come_to_rest (model->scheduler);
+    tern_session_cancel (session);
+    while ((result = next_result (session))) {
+      g_assert_cmpstr (result->finish_reason, ==, "cancelled");
+      g_assert_cmpuint (result->ask_id, ==, first + n++);
+      tern_result_unref (result);
+    }
+    g_assert_cmpuint (n, ==, 2);
   }
 }
 
@@ -588,6 +632,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/busy", test_busy);
   g_test_add_func ("/session/live", test_live);
   g_test_add_func ("/session/woken", test_woken);
+  g_test_add_func ("/session/cancel-idle", test_cancel_idle);
   g_test_add_func ("/session/stop", test_stop);
   g_test_add_func ("/session/cancel-result", test_cancel_result);
   g_test_add_func ("/session/flush", test_flush);
