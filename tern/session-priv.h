@@ -206,6 +206,7 @@ struct _TernSession {
   guint64 asked;                /* requests so far */
   gboolean ended;               /* a stretch, since the last frame: requests wait for no further one */
   guint64 epoch;                /* flushes and cancels so far */
+  guint64 flushes;              /* of these; each ends every wait */
   guint waiting;                /* threads in tern_session_next() and wait() */
   gboolean gone;                /* being freed: nobody waits any more */
   guint in_hand;                /* pieces of work that were taken and are not over */

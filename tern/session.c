@@ -253,6 +253,7 @@ tern_session_flush (TernSession *self)
 
   g_return_if_fail (self != NULL);
   g_mutex_lock (&self->lock);
+  self->flushes++;
   stop_work (self, TRUE);
   tern_state_history_forget (&self->states);
   while ((result = g_queue_pop_head (&self->results)))
@@ -409,15 +410,17 @@ TernNext
 tern_session_next (TernSession *self, gint64 timeout_us, TernResult **result)
 {
   gint64 deadline = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
-  gboolean in_time = TRUE;
+  gboolean in_time = TRUE, is_over;
+  guint64 flushes;
   TernNext next;
 
   g_return_val_if_fail (self != NULL && result != NULL, TERN_NEXT_END);
   g_mutex_lock (&self->lock);
-  while (g_queue_is_empty (&self->results) && !is_idle (self) && in_time)
+  flushes = self->flushes;
+  while (!(is_over = is_idle (self) || self->flushes != flushes) && g_queue_is_empty (&self->results) && in_time)
     in_time = wait_for_change (self, deadline);
   *result = g_queue_pop_head (&self->results);
-  next = *result ? TERN_NEXT_RESULT : is_idle (self) ? TERN_NEXT_END : TERN_NEXT_PENDING;
+  next = *result ? TERN_NEXT_RESULT : is_over ? TERN_NEXT_END : TERN_NEXT_PENDING;
   g_mutex_unlock (&self->lock);
   return next;
 }
@@ -427,10 +430,13 @@ tern_session_wait (TernSession *self, gint64 timeout_us)
 {
   gint64 deadline = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
   gboolean in_time = TRUE;
+  guint64 flushes;
 
   g_return_val_if_fail (self != NULL, FALSE);
   g_mutex_lock (&self->lock);
-  while (!is_idle (self) && !tern_work_queue_has_room (&self->queue, self->refused_bytes) && in_time)
+  flushes = self->flushes;
+  while (!is_idle (self) && self->flushes == flushes && !tern_work_queue_has_room (&self->queue, self->refused_bytes)
+      && in_time)
     in_time = wait_for_change (self, deadline);
   g_mutex_unlock (&self->lock);
   return in_time;

@@ -531,7 +531,7 @@ TERN_API gboolean tern_session_push_state (TernSession *session, guint64 time, c
  * TernNext:
  * @TERN_NEXT_RESULT: there is a result
  * @TERN_NEXT_PENDING: none within the time given
- * @TERN_NEXT_END: none, and nothing is queued or running
+ * @TERN_NEXT_END: none, and nothing is queued or running; or a flush came while it was waited for
  *
  * What tern_session_next() found.
  *
@@ -562,7 +562,8 @@ TERN_API TernResult *tern_session_poll (TernSession *session);
  * @result: (out) (transfer full) (nullable): the oldest result; tern_result_unref() frees it. %NULL when there is none
  *
  * Waits for a result, or the end of all queued work. Flush, cancel and free are such an end, from whatever thread: who
- * waits is woken, with what there is, and need not poll.
+ * waits is woken, with what there is, and need not poll. A flush ends the wait even though requests go on waiting for what
+ * comes then; what a cancel ended is told first.
  *
  * Returns: what there is
  *

@@ -124,7 +124,7 @@ def broken():
     yield "Since", session.replace(" * Since: 0.1\n */\ntypedef struct {", " */\ntypedef struct {", 1)
     yield "a parameter", session.replace(" * @timeout_us: how long", " * how long", 1)
     yield "a member", session.replace(" * @kv_gate: when the keys to attend to are selected again\n", "", 1)
-    yield "a value", session.replace(" * @TERN_NEXT_END: none, and nothing is queued or running\n", "", 1)
+    yield "a value", session.replace(" * @TERN_NEXT_PENDING: none within the time given\n", "", 1)
     yield "what is returned", re.sub(r" \* Returns: [^\n]*: the session.*?\n \*\n", "", session, flags=re.S)
     yield "its owner", session.replace("Returns: (transfer full) (nullable): the session", "Returns: the session", 1)
     yield "a description", session.replace("@n: questions, 1..TERN_QUESTIONS_MAX", "@n:", 1)

@@ -229,6 +229,38 @@ test_cancel_idle (void)
   }
 }
 
+/* A flush ends a wait for what comes, and leaves the request that it was for. */
+static void
+test_flush_wakes (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (TernResult) result = NULL;
+  Waiter waiters[2];
+  GThread *threads[2];
+  guint64 id;
+
+  id = ask (session);
+  come_to_rest (model->scheduler);
+  for (guint t = 0; t < 2; t++) {
+    waiters[t] = (Waiter) { session, FALSE, NULL, TERN_NEXT_PENDING, FALSE };
+    threads[t] = g_thread_new ("waiter", wait_for_ever, &waiters[t]);
+  }
+  await_waiters (session, 2);
+  tern_session_flush (session);
+  for (guint t = 0; t < 2; t++) {
+    g_thread_join (threads[t]);
+    g_assert_null (waiters[t].result);
+    g_assert_cmpint (waiters[t].next, ==, TERN_NEXT_END);
+  }
+  g_assert_cmpint (tern_session_next (session, 0, &result), ==, TERN_NEXT_PENDING);
+  push_run (session, 0, 1, 0);
+  result = next_result (session);
+  g_assert_cmpuint (result->ask_id, ==, id);
+  g_assert_cmpstr (result->kind, ==, "caption");
+}
+
 static double
 ms_since (gint64 begin)
 {
@@ -633,6 +665,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/live", test_live);
   g_test_add_func ("/session/woken", test_woken);
   g_test_add_func ("/session/cancel-idle", test_cancel_idle);
+  g_test_add_func ("/session/flush-wakes", test_flush_wakes);
   g_test_add_func ("/session/stop", test_stop);
   g_test_add_func ("/session/cancel-result", test_cancel_result);
   g_test_add_func ("/session/flush", test_flush);
