@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A robot behind a camera of 30 frames a second: ten decisions a second, thirty steps a second (docs/action-model.md).
 
-usage: actions.py [SECONDS] [--build DIR] [--deadline MS] [--overlap STEPS] [--load THREADS] [--bin]
+usage: actions.py [SECONDS] [--build DIR] [--deadline MS] [--overlap STEPS] [--frames N] [--load THREADS] [--bin]
 
 Camera and states (100 a second) are live; a player thread follows the newest chunk at each step's time. Prints what
 was asked for and what came: chunks, late ones (counted by the element, and QOS messages), steps that were new and due
 before they came (must be none), how far from its time each step was played, and how far what left is from numpy's
-reading of what was decided (docs/elements.md, Actions). --load: as many threads of other programs that compute.
+reading of what was decided (docs/elements.md, Actions). --frames: looked at a second, 20 unless said: ten pictures to a
+model like the bundled one, which makes one of two. --load: as many threads of other programs that compute.
 
 The player has real-time priority where that is allowed. Needs python3-gst-1.0 and numpy; run by hand, with the system's Python. Exit status 1 when a bar is missed.
 """
@@ -28,6 +29,7 @@ a.add_argument("seconds", type=int, nargs="?", default=30)
 a.add_argument("--build", default="build")
 a.add_argument("--deadline", type=int, default=100)
 a.add_argument("--overlap", type=int, default=2)
+a.add_argument("--frames", type=int, default=20)
 a.add_argument("--load", type=int, default=0)
 a.add_argument("--bin", action="store_true", help="terncaption instead of its elements")
 options = a.parse_args()
@@ -54,7 +56,8 @@ CAMERA = ("videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,widt
           "g.action_src ! queue ! appsink name=actions sync=false emit-signals=true max-buffers=0 g.json_src ! queue ! appsink "
           "name=json sync=false emit-signals=true appsrc name=states is-live=true format=time "
           f"caps=\"tensor/strided,tensor-id=state,type=float32,dims=(int)<{STATE}>\" ! g.state_sink")
-INNER = "terncaption name=g frame-rate=10/1 method=none" if options.bin else "ternencoder frame-rate=10/1 ! terngenerator name=g"
+INNER = "terncaption name=g frame-rate={}/1 method=none" if options.bin else "ternencoder frame-rate={}/1 ! terngenerator name=g"
+INNER = INNER.format(options.frames)
 pipeline = Gst.parse_launch(CAMERA % INNER + (" g.src ! fakesink" if options.bin else ""))
 states, bus = pipeline.get_by_name("states"), pipeline.get_bus()
 lock, chunks, decided, stop = threading.Lock(), [], {}, threading.Event()

@@ -83,6 +83,7 @@ describe_times (GstTernEncoder * self, GstBuffer * first, GstBuffer * second,
   if (GST_CLOCK_TIME_IS_VALID (tokens->duration))
     tokens->duration += GST_BUFFER_PTS (last) - tokens->pts;
   tokens->late = tokens->pts - GST_BUFFER_PTS (first) + late;
+  tokens->after = GST_BUFFER_PTS (last) - tokens->pts;
   tokens->utc = get_utc (first);
   if (tokens->utc > 0)
     tokens->utc += tokens->pts - GST_BUFFER_PTS (first);

@@ -56,6 +56,8 @@ convert_times (GstTernGenerator * self, TernTokens * tokens)
       tokens->late);
   tokens->duration = gst_tern_generator_stream_duration (&self->segment,
       tokens->duration);
+  tokens->after = gst_tern_generator_stream_duration (&self->segment,
+      tokens->after);
 }
 
 /* The first frame lets sinks preroll and muxers start: at @late before @pts,
@@ -110,7 +112,9 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   }
 
   note_frame (self, pts, GST_BUFFER_DURATION (buffer), self->map.tokens.late);
-  flow = gst_tern_action_await_state (self->action, pts);
+  /* A decision is about the newest frame of the picture. */
+  flow = gst_tern_action_await_state (self->action,
+      pts + self->map.tokens.after);
   self->count = self->map.tokens.number + 1;
   convert_times (self, &self->map.tokens);
   gst_tern_generator_note_capture (self, &self->map.tokens);

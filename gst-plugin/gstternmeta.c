@@ -412,6 +412,8 @@ gst_tern_token_buffer_describe (GstBuffer * buffer, const TernTokens * tokens)
       "grid-width", G_TYPE_UINT, tokens->grid_w,
       "grid-height", G_TYPE_UINT, tokens->grid_h,
       "n-tokens", G_TYPE_UINT, tokens->n_tokens, NULL);
+  if (tokens->after > 0)
+    gst_structure_set (s, "after", G_TYPE_UINT64, tokens->after, NULL);
   if (tokens->utc > 0)
     gst_structure_set (s, "utc", G_TYPE_UINT64, tokens->utc, NULL);
   if (tokens->picture > 0)
@@ -506,6 +508,7 @@ read_description (GstTernTokenMap * map, GstBuffer * buffer, guint64 number,
     return FALSE;
   }
   gst_structure_get_uint64 (s, "late", &t->late);
+  gst_structure_get_uint64 (s, "after", &t->after);
   gst_structure_get_uint64 (s, "utc", &t->utc);
   gst_structure_get_uint64 (s, "picture", &t->picture);
   gst_structure_get_double (s, "novelty", &t->novelty);

@@ -4,8 +4,9 @@
  * TernResultMeta is a GstCustomMeta on text and on video: its structure has the
  * fields of the result table, tern_result_fields(), and with metrics a nested
  * structure `metrics`. TernTokenMeta is a GstCustomMeta on visual tokens:
- * `number`, `late`, `utc`, `picture` (uint64; all but the first optional; frames of
- * one picture show nothing new and have the same tokens), `novelty` (double, with
+ * `number`, `late`, `after` (of a picture of two frames: from the PTS to the last
+ * one), `utc`, `picture` (uint64; all but the first optional; frames of one picture
+ * show nothing new and have the same tokens), `novelty` (double, with
  * `picture`: the share of the picture that is new), `grid-width`, `grid-height`, `n-tokens`
  * (uint), and on compressed frames `keep`, a GstValueArray of ascending
  * positions in the grid. Neither has tags, so that they survive scaling and

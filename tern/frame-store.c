@@ -161,6 +161,7 @@ tern_frame_store_add (TernFrameGroup *group, const TernStoredFrame *frame)
   group->grid_h[f] = frame->grid_h;
   group->begins[f] = frame->begins;
   group->pts[f] = frame->pts;
+  group->after[f] = frame->after;
   group->picture[f] = frame->picture;
   group->novelty[f] = frame->novelty;
   group->n_tokens[f] = frame->n_tokens;

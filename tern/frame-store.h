@@ -9,6 +9,7 @@ typedef struct {
   guint n_frames;
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
   guint64 begins[TERN_GROUP_FRAMES], pts[TERN_GROUP_FRAMES];    /* ns, of each frame: its tick, its time */
+  guint64 after[TERN_GROUP_FRAMES];     /* ns by which the last frame of a picture of two is after that time */
   guint64 picture[TERN_GROUP_FRAMES];   /* which picture each is of; 0: nobody says */
   double novelty[TERN_GROUP_FRAMES];    /* how much of it is new, as TernTokens says */
   guint total;                  /* rows of all */
@@ -62,8 +63,9 @@ typedef struct {
   guint n_tokens, full;         /* rows; tokens of the whole grid */
   guint grid_w, grid_h;         /* of that, or 0: not known */
   guint64 begins, pts;          /* ns: its tick, its time */
-  guint64 picture;              /* as TernTokens says; so is */
+  guint64 picture;              /* as TernTokens says; so are */
   double novelty;
+  guint64 after;
 } TernStoredFrame;
 
 /* The rows are there. */

@@ -62,7 +62,7 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
         slot->n_tokens);
   group->given = TRUE;
   tern_frame_store_add (group, &(TernStoredFrame) { slot->n_tokens, slot->full, slot->grid_w, slot->grid_h, self->frame.work.begins,
-        self->frame.work.pts, slot->picture, slot->novelty });
+        self->frame.work.pts, slot->picture, slot->novelty, slot->after });
   tern_session_see_tokens (self, &self->frame.work);
   return TRUE;
 }
@@ -154,7 +154,7 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
 
       tern_frame_store_add (group, &(TernStoredFrame) { hand->plan.n_tokens, hand->plan.n_tokens,
             whole ? hand->plan.sub[0].grid_w : 0, whole ? hand->plan.sub[0].grid_h : 0, hand->work.begins, hand->work.pts,
-            picture, tern_session_novelty (self) });
+            picture, tern_session_novelty (self), hand->work.slot->after });
     }
     end_frame (self, group, error);
   } else if (error) {

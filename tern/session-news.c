@@ -75,7 +75,7 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
   }
   memcpy (rows, news->rows, (gsize) news->n * self->store.dim * sizeof (float));
   tern_frame_store_add (group, &(TernStoredFrame) { news->n, news->n, news->grid_w, news->grid_h, work->begins, work->pts,
-        news->picture, tern_session_novelty (self) });
+        news->picture, tern_session_novelty (self), work->slot->after });
   g_mutex_lock (&self->lock);
   if (tern_session_novelty (self) > 0)
     self->stats.frames_deferred++;

@@ -188,6 +188,7 @@ pair_frame (TernSession *self, TernFrameSlot *slot, guint64 at, guint64 pts, gbo
   if (self->half && !new_group) {
     self->half->second = slot;
     self->half->between = self->half_pts + (pts - self->half_pts) / 2;
+    self->half->after = pts - self->half->between;
     self->stats.frames_sampled++;
     enqueue_half (self);
     return;
@@ -412,7 +413,13 @@ tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError *
         "a session that was given frames takes no visual tokens");
     return FALSE;
   }
-  return check_time (tokens->pts, tokens->duration, error);
+  if (!check_time (tokens->pts, tokens->duration, error))
+    return FALSE;
+  if (tokens->after <= G_MAXINT64 - tokens->pts)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens: expected a last frame below 2^63 ns, found %"
+      G_GUINT64_FORMAT " after %" G_GUINT64_FORMAT, tokens->after, tokens->pts);
+  return FALSE;
 }
 
 gboolean
@@ -456,6 +463,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   slot->picture = tokens->picture;
   slot->novelty = tokens->novelty;
+  slot->after = tokens->after;
   self->stats.frames_in++;
   self->sampler = sampler;
 

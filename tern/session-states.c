@@ -27,7 +27,7 @@ tern_session_newest_pts (const TernSession *self, const TernWindow *window)
 
     for (guint f = group->n_frames; f-- > 0;)
       if (group->first + f >= window->first && group->first + f < window->end)
-        return group->pts[f];
+        return group->pts[f] + group->after[f];
   }
   return window->start_time;
 }

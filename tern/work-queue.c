@@ -63,6 +63,7 @@ tern_work_queue_take_slot (TernWorkQueue *queue, gsize bytes, GError **error)
     }
   }
   slot->refs = 1;
+  slot->after = 0;
   queue->n_taken++;
   return slot;
 }

@@ -18,6 +18,7 @@ struct _TernFrameSlot {
   TernImage image;              /* a frame or still: planes in data */
   TernFrameSlot *second;        /* the frame that makes one picture with this one; goes where this one goes. NULL: none */
   guint64 between;              /* ... ns: the mean of their times */
+  guint64 after;                /* ns by which the picture's last frame is after the picture's time */
   /* The frame before the picture, a reference; goes with the work. NULL: none, or nobody looks back. */
   TernFrameSlot *before;
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */

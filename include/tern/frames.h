@@ -150,6 +150,8 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  * @keep: (array) (nullable): [n_tokens] where in the grid each was, ascending; %NULL = all are there
  * @deepstack: how many features of early layers stand in a row behind the token itself, each as wide as it, which has the first
  *   @dim / (1 + @deepstack) floats (tern_model_deepstack()); 0 for most models
+ * @after: ns by which the last frame of a picture of two is after @pts: a robot's decision is about that time. 0: it is of one
+ *   frame, or nobody says
  * @reserved: 0
  *
  * Visual tokens of one frame. What it points to is borrowed: a function that takes tokens reads them during the call,
@@ -172,7 +174,8 @@ typedef struct {
   const float *tokens;
   const gint32 *keep;
   guint deepstack;
-  gpointer reserved[2];
+  guint64 after;
+  gpointer reserved[1];
 } TernTokens;
 
 G_END_DECLS

@@ -153,6 +153,26 @@ GST_START_TEST (test_file)
 }
 GST_END_TEST
 
+/* A picture of two frames is decided about when the second one has come: its time is that of the chunk, and its state. */
+GST_START_TEST (test_file_pairs)
+{
+  Robot r = start (FALSE, "");
+  guint i;
+
+  for (i = 0; i <= 20; i++)
+    fail_unless_equals_int (push_state (&r, MS (100 * i), 100 * i), GST_FLOW_OK);
+  for (i = 0; i < 3; i++) {
+    GstBuffer *buffer = make_tokens (i);
+
+    gst_structure_set (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta")), "after",
+        G_TYPE_UINT64, MS (200), NULL);
+    fail_unless_equals_int (gst_harness_push (r.h, buffer), GST_FLOW_OK);
+    expect_chunk (&r, MS (500 * i + 200), 5 * i, 0, 500 * i + 200, 500 * i + 207);
+  }
+  stop (&r);
+}
+GST_END_TEST
+
 static gpointer
 push_one (gpointer h)
 {
@@ -524,6 +544,7 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_preroll);
   tcase_add_test (tc, test_file);
+  tcase_add_test (tc, test_file_pairs);
   tcase_add_test (tc, test_file_waits);
   tcase_add_test (tc, test_many_states);
   tcase_add_test (tc, test_stop_while_waiting);

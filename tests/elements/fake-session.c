@@ -246,6 +246,7 @@ typedef struct {
   float first;                  /* number of the first one */
   guint64 picture;
   double novelty;               /* how much of it is new */
+  guint64 after;                /* from its time to that of its last frame */
 } Looked;
 
 gboolean
@@ -279,7 +280,7 @@ static void
 look (TernSession *self, const TernWork *work)
 {
   Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens, .picture = work->slot->picture,
-    .novelty = work->slot->novelty };
+    .novelty = work->slot->novelty, .after = work->slot->after };
 
   if (work->slot->n_tokens > 0)
     memcpy (&looked.first, work->slot->data, sizeof looked.first);
@@ -365,7 +366,7 @@ answer (TernSession *self, const TernSessionConfig *config, guint q, const TernW
     values.frames++;
     values.visual_in += looked->in;
     values.visual_kept += looked->kept;
-    newest = looked->pts;
+    newest = looked->pts + looked->after;
     share = looked->first / 255;
   }
   values.start = (double) window->start_time / TERN_SECOND;

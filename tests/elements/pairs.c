@@ -32,6 +32,18 @@ push (GstHarness *h, guint pts, guint duration, guint8 value)
       GST_FLOW_OK);
 }
 
+/* Where its last frame was: as far as they say how long that stood, half of a second apart. */
+static void
+expect_last (GstBuffer *buffer, const Picture *expected)
+{
+  const GstStructure *s = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta"));
+  guint64 after = 0;
+
+  fail_unless_equals_int (gst_structure_get_uint64 (s, "after", &after), expected->second >= 0);
+  if (expected->second >= 0 && expected->duration == 750)
+    fail_unless_equals_uint64 (after, MS (250));
+}
+
 static void
 expect (GstHarness *h, const Picture *expected, guint n)
 {
@@ -44,6 +56,7 @@ expect (GstHarness *h, const Picture *expected, guint n)
     fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), expected[i].duration ? MS (expected[i].duration)
         : GST_CLOCK_TIME_NONE);
     fail_unless_equals_uint64 (token_number (buffer), expected[i].number);
+    expect_last (buffer, &expected[i]);
     gst_buffer_extract (buffer, 0, token, sizeof token);
     fail_unless (token[0] == expected[i].first && token[6] == expected[i].second && token[7] == expected[i].before,
         "picture %u: %g, %g behind %g", i, token[0], token[6], token[7]);

@@ -32,13 +32,19 @@ open_action (ActionFile *file)
 }
 
 static TernActionModel *
-open_kind (const char *kind)
+open_wide (const char *kind, guint width)
 {
   ActionFile file = action_file (kind);
 
-  file.width = 256;
+  file.width = width;
   file.times = 1;
   return open_action (&file);
+}
+
+static TernActionModel *
+open_kind (const char *kind)
+{
+  return open_wide (kind, 256);
 }
 
 static TernSessionParams
@@ -307,6 +313,64 @@ test_refused_states (void)
   push_state (session, MS (1), 1);
 }
 
+/* Where two frames make a picture a decision is about the second one: its time, and a state between the two counts. */
+static void
+test_pairs (void)
+{
+  g_autoptr (TernModel) pairs = open_pair (TERN_TEST_DATA "/qwen3vl/qwen3vl-q8_0.gguf", TERN_TEST_DATA "/qwen3vl/mmproj-f16.gguf");
+  g_autoptr (TernActionModel) action = open_wide ("mlp", tern_llm_info (tern_model_text (pairs)->llm)->width);
+  TernSessionParams params = action_params (action);
+  g_autoptr (TernResult) older = NULL, newer = NULL, half = NULL;
+
+  params.state_max_age = MS (300);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (TernSession) session = new_session (pairs, &params);
+    TernResult **result = i ? &newer : &older;
+
+    push_state (session, MS (1199), 1);
+    if (i)
+      push_state (session, MS (1490), 2);
+    push_state (session, MS (1501), 3);         /* later than the frame */
+    push_run (session, 2, 2, 0);
+    *result = decide (session);
+    g_assert_cmpstr ((*result)->kind, ==, i ? "action" : "error");      /* more than 300 ms before it */
+    if (i == 0)
+      continue;
+    g_assert_cmpuint (newer->timestamp, ==, MS (1500));
+    /* One that is alone has its own time. */
+    push_run (session, 4, 1, 0);
+    push_state (session, MS (2000), 4);
+    half = decide (session);
+    g_assert_cmpstr (half->kind, ==, "action");
+    g_assert_cmpuint (half->timestamp, ==, MS (2000));
+  }
+}
+
+/* Tokens say how far their last frame is behind their time. */
+static void
+test_pairs_of_tokens (void)
+{
+  g_autoptr (TernActionModel) action = open_kind ("mlp");
+  TernSessionParams params = action_params (action);
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  float row[256] = { .5f };
+  TernTokens tokens = { .pts = MS (1250), .late = MS (250), .after = MS (250), .duration = MS (750), .grid_w = 1, .grid_h = 1,
+    .dim = 256, .n_tokens = 1, .tokens = row };
+
+  params.tokens_only = TRUE;
+  session = new_session (model, &params);
+  push_state (session, MS (1500), 1);
+  g_assert_true (tern_session_push_tokens (session, &tokens, &error));
+  result = decide (session);
+  g_assert_cmpstr (result->kind, ==, "action");
+  g_assert_cmpuint (result->timestamp, ==, MS (1500));
+  tokens.after = G_MAXUINT64 - tokens.pts;
+  g_assert_false (tern_session_push_tokens (session, &tokens, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -500,6 +564,8 @@ main (int argc, char **argv)
   g_test_add_func ("/session-action/windows", test_windows);
   g_test_add_func ("/session-action/tokens", test_tokens);
   g_test_add_func ("/session-action/states", test_states);
+  g_test_add_func ("/session-action/pairs", test_pairs);
+  g_test_add_func ("/session-action/pairs-of-tokens", test_pairs_of_tokens);
   g_test_add_func ("/session-action/refused-states", test_refused_states);
   g_test_add_func ("/session-action/memory", test_memory);
   g_test_add_func ("/session-action/time", test_time);
