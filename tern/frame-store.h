@@ -6,6 +6,7 @@
 
 typedef struct {
   guint64 first;                /* frame, counted over the session */
+  guint64 stretch;              /* that they are of, as TernWindow counts them */
   guint n_frames;
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
   guint64 begins[TERN_GROUP_FRAMES], pts[TERN_GROUP_FRAMES];    /* ns, of each frame: its tick, its time */

@@ -90,6 +90,7 @@ tern_session_begin_frame (TernSession *self)
       tern_session_restart_request (self);
     }
     group = tern_frame_store_begin (&self->store, work->frame);
+    group->stretch = work->stretch;
   }
   if (work->kind == TERN_WORK_TOKENS) {
     take_tokens (self, group, &error);

@@ -560,9 +560,9 @@ gather_unread (TernSession *self, TernInquiry *in)
   in->hand.work.window = moment;
   for (guint i = 0; i < self->pictures->len; i++) {
     TernPicture picture = g_array_index (self->pictures, TernPicture, i);
-    guint64 pts = g_array_index (self->runs, TernPromptRun, i).time;
+    guint64 pts = g_array_index (self->runs, TernPromptRun, i).time, tick = tern_session_times_of (self, picture.frame).tick;
 
-    if (picture.frame < in->since || !is_asked (self->asked_now, pts, pts + self->windower.tick)
+    if (picture.frame < in->since || !is_asked (self->asked_now, tick, tick + self->windower.tick)
         || n == 2 * TERN_GROUP_FRAMES)
       continue;
     g_array_index (self->pictures, TernPicture, n) = picture;

@@ -62,6 +62,35 @@ tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 
   return add_frames (self, group, group->first, start);
 }
 
+/* ---- When they were ---- */
+
+const TernFrameGroup *
+tern_session_group_of (const TernSession *self, guint64 frame)
+{
+  guint at = self->store.n;
+
+  while (at > 1 && self->store.groups[at - 1].first > frame)
+    at--;
+  return at > 0 ? &self->store.groups[at - 1] : NULL;
+}
+
+TernFrameTimes
+tern_session_times_of (const TernSession *self, guint64 frame)
+{
+  const TernFrameGroup *group = tern_session_group_of (self, frame);
+  guint64 f;
+
+  if (self->shown.n > 0 && frame >= self->shown_first) {
+    const TernPreview *preview = self->shown.frames[MIN (frame - self->shown_first, self->shown.n - 1)];
+
+    return (TernFrameTimes) { preview->at, preview->pts + preview->after };
+  }
+  if (!group || group->n_frames == 0)
+    return (TernFrameTimes) { 0, 0 };
+  f = MIN (frame - MIN (frame, group->first), group->n_frames - 1);
+  return (TernFrameTimes) { group->begins[f], group->pts[f] + group->after[f] };
+}
+
 /* ---- Windows and moments ---- */
 
 static guint

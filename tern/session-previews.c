@@ -36,7 +36,9 @@ copy_tokens (const TernTokens *tokens, GError **error)
   }
   preview = g_new (TernPreview, 1);
   *preview = (TernPreview) { .refs = 1, .number = tokens->number, .pts = tokens->pts, .n_tokens = tokens->n_tokens,
-    .at = tokens->pts - MIN (tokens->late, tokens->pts), .full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX), .rows = rows,
+    .at = tokens->pts - MIN (tokens->late, tokens->pts), .after = tokens->after,
+    .end = tokens->duration == TERN_TIME_NONE ? TERN_TIME_NONE : tokens->pts + tokens->duration,
+    .full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX), .rows = rows,
     .grid_w = tokens->grid_w, .grid_h = tokens->grid_h,
     .places = tokens->keep ? g_memdup2 (tokens->keep, tokens->n_tokens * sizeof (gint32)) : NULL };
   return preview;

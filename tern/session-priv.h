@@ -146,7 +146,8 @@ typedef struct {
 typedef struct {
   guint refs;                   /* under the lock */
   guint64 number;               /* as it was said */
-  guint64 pts, at;              /* ns: time stamp, sampling tick */
+  guint64 pts, at, after;       /* ns: time stamp, sampling tick; from the former to its last frame */
+  guint64 end;                  /* ns, of that one; TERN_TIME_NONE: not known */
   TernFrameSampler sampler;     /* after it */
   guint n_tokens, full;
   float *rows;                  /* [n_tokens][dim] */
@@ -328,6 +329,14 @@ void tern_session_close_group (TernSession *self, const TernSessionConfig *confi
 void tern_session_clear_pictures (TernSession *self);
 void tern_session_add_frame (TernSession *self, const TernFrameGroup *group, guint f);
 guint tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start);
+/* The store's group that has a frame, or is the nearest; NULL: there is none. */
+const TernFrameGroup *tern_session_group_of (const TernSession *self, guint64 frame);
+/* Of a frame, ns: the sampling tick that windows go by, and when its last picture was taken. */
+typedef struct {
+  guint64 tick, newest;
+} TernFrameTimes;
+/* Of one that is in the store, or shown beforehand. */
+TernFrameTimes tern_session_times_of (const TernSession *self, guint64 frame);
 /* Those of @inquiry's window, still or moment, with what the result says of them. FAILED: a frame is missing. */
 gboolean tern_session_gather (TernSession *self, TernInquiry *inquiry, GError **error);
 /* Frames before @next are not needed by windows. They leave when the next group begins: until then there is something to

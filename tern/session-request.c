@@ -44,25 +44,33 @@ first_of_window (TernSession *self, guint64 newest)
   return first;
 }
 
+/* How far the stream of @moment's frames has come; TERN_TIME_NONE: nobody said. Under the lock. */
 static guint64
-pts_of (const TernFrameGroup *group, guint64 frame)
+come_to (const TernSession *self, const TernWindow *moment)
 {
-  guint64 f = frame > group->first ? frame - group->first : 0;
+  guint64 seen = self->seen.end, shown;
 
-  return group->n_frames > 0 ? group->pts[MIN (f, group->n_frames - 1)] : 0;
+  if (self->shown.n == 0)
+    return moment->stretch == self->windower.stretch ? seen : tern_session_end_of (self, moment);
+  shown = self->shown.frames[self->shown.n - 1]->end;
+  return seen == TERN_TIME_NONE ? shown : MAX (seen, shown);
 }
 
-/* When @frame was: one that is shown beforehand, or in the store. */
-static guint64
-time_of (const TernSession *self, guint64 frame)
+/* As that of a window: from its first frame's tick up to the end of its last one's, but not into what has not come yet. */
+static void
+find_times (TernSession *self, TernWindow *moment)
 {
-  guint at = self->store.n;
+  TernFrameTimes first = tern_session_times_of (self, moment->first), last = tern_session_times_of (self, moment->end - 1);
+  const TernFrameGroup *group = tern_session_group_of (self, moment->end - 1);
 
-  if (self->shown.n > 0 && frame >= self->shown_first)
-    return self->shown.frames[MIN (frame - self->shown_first, self->shown.n - 1)]->pts;
-  while (at > 1 && self->store.groups[at - 1].first > frame)
-    at--;
-  return at > 0 ? pts_of (&self->store.groups[at - 1], frame) : 0;
+  moment->start_time = first.tick;
+  moment->end_time = last.tick + self->windower.tick;
+  moment->stretch = group ? group->stretch : 0;
+  g_mutex_lock (&self->lock);
+  moment->end_time = MIN (moment->end_time, come_to (self, moment));
+  g_mutex_unlock (&self->lock);
+  moment->end_time = MAX (moment->end_time, last.newest);
+  moment->start_time = MIN (moment->start_time, moment->end_time);
 }
 
 /* Of frames that are there, the newest @frames, or those of the open window; of the last one, when none is open. */
@@ -82,8 +90,7 @@ find_moment (TernSession *self, guint frames, TernWindow *moment)
   oldest = self->store.n > 0 ? self->store.groups[0].first : self->shown_first;
   first = MIN (MAX (first, oldest), newest);
   *moment = (TernWindow) { .first = first, .end = newest + 1, .next = first };
-  moment->end_time = time_of (self, newest) + self->windower.tick;
-  moment->start_time = MIN (time_of (self, first), moment->end_time);
+  find_times (self, moment);
   return TRUE;
 }
 

@@ -51,8 +51,8 @@ typedef struct {
  * @result: the text; of an error, what happened
  * @timestamp: start of the window, in ns of stream time
  * @timestamp_seconds: the same in seconds
- * @start: start of the window, in seconds of stream time
- * @end: end of the window, in seconds of stream time
+ * @start: start of the window, in seconds of stream time; of a request: the sampling tick of its first frame
+ * @end: end of the window, in seconds of stream time; of a request: of its last frame's tick, or how far the stream has come
  * @prompt_id: the caller's name for the prompt
  * @prompt: what was asked
  * @model: name in the model file

@@ -139,6 +139,17 @@ next_result (TernSession *session)
   return result;
 }
 
+/* The next result of a request; windows' are passed over. */
+static inline TernResult *
+next_of_requests (TernSession *session)
+{
+  TernResult *result;
+
+  while ((result = next_result (session)) && result->ask_id == 0)
+    tern_result_unref (result);
+  return result;
+}
+
 /* The texts of all results to come, a line each. */
 static inline char *
 drain (TernSession *session)
@@ -265,4 +276,26 @@ come_to_rest (TernScheduler *scheduler)
   do
     tern_scheduler_call (scheduler, look_for_rest, &rest);
   while (rest.wanted);
+}
+
+/* ---- When it was ---- */
+
+/* What a request about the newest @n pictures (0: those of the window) says of its time, in ms. */
+static inline void
+expect_times (TernModel *model, TernSession *session, guint n, guint frames, guint start, guint end)
+{
+  TernRequest request = { .question = { .prompt = "What?", .max_tokens = 1 }, .frames = n };
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  come_to_rest (model->scheduler);
+  tern_session_ask (session, &request, NULL, &error);
+  g_assert_no_error (error);
+  result = next_of_requests (session);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  g_assert_cmpuint (result->frames, ==, frames);
+  g_assert_cmpuint (result->timestamp, ==, MS (start));
+  g_assert_cmpuint (result->duration, ==, MS (end - start));
+  g_assert_cmpfloat (result->start, ==, start / 1000.);
+  g_assert_cmpfloat (result->end, ==, end / 1000.);
 }

@@ -337,6 +337,7 @@ test_pairs (void)
     if (i == 0)
       continue;
     g_assert_cmpuint (newer->timestamp, ==, MS (1500));
+    g_assert_cmpuint (newer->duration, ==, MS (500));
     /* One that is alone has its own time. */
     push_run (session, 4, 1, 0);
     push_state (session, MS (2000), 4);

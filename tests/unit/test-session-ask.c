@@ -19,17 +19,6 @@ ask (TernSession *session, const TernRequest *request)
   return id;
 }
 
-/* The next result of a request; windows' are passed over. */
-static TernResult *
-next_of_requests (TernSession *session)
-{
-  TernResult *result;
-
-  while ((result = next_result (session)) && result->ask_id == 0)
-    tern_result_unref (result);
-  return result;
-}
-
 /* ---- Labels ---- */
 
 static void
@@ -511,6 +500,37 @@ test_previews (void)
   expect_seen (session, 0, 1, 4.5, 5, 4);
 }
 
+/* Of two frames each, the second one 500 ms behind the first; the last one stands for 40 ms. */
+static void
+test_previews_times (void)
+{
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 2, 0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  float rows[GRID * GRID * WIDTH];
+
+  params.rate_n = 1;
+  params.window = 8 * TERN_SECOND;
+  params.compress.method = TERN_METHOD_NONE;
+  session = new_session (model, &params);
+  for (guint i = 0; i < 3; i++) {
+    TernTokens tokens = make_tokens (i, TRUE, rows);
+    g_autoptr (GError) error = NULL;
+
+    tokens.pts = MS (1000 * i + 250);
+    tokens.late = tokens.after = MS (250);
+    tokens.duration = MS (290);
+    g_assert_true (i == 0 ? tern_session_push_tokens (session, &tokens, &error)
+        : tern_session_preview_tokens (session, &tokens, &error));
+    expect_times (model, session, 0, i + 1, 0, 1000 * i + 540);
+    expect_times (model, session, 1, 1, 1000 * i, 1000 * i + 540);
+  }
+  tern_session_see (session, MS (2900), MS (40));       /* further than its word, not further than its tick */
+  expect_times (model, session, 2, 2, 1000, 2940);
+  tern_session_see (session, MS (3500), MS (40));
+  expect_times (model, session, 2, 2, 1000, 3000);
+}
+
 /* No more than a group has; none behind an end. */
 static void
 test_previews_end (void)
@@ -731,6 +751,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/too-many", test_too_many);
   g_test_add_func ("/ask/on-demand", test_on_demand);
   g_test_add_func ("/ask/previews", test_previews);
+  g_test_add_func ("/ask/previews-times", test_previews_times);
   g_test_add_func ("/ask/previews-end", test_previews_end);
   g_test_add_func ("/ask/previews-answer", test_previews_answer);
   g_test_add_func ("/ask/previews-and-windows", test_previews_and_windows);

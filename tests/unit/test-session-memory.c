@@ -146,6 +146,36 @@ test_pairs (void)
   check_like_a_window (model, 2);
 }
 
+/* Pictures of two frames that were not read yet are of the times that those are of which were: from the first frame's tick on. */
+static void
+test_times_of_pairs (void)
+{
+  static const struct {
+    guint from, to, frames;     /* ms; pictures of that time */
+  } cases[] = { { 0, 200, 1 }, { 1000, 1200, 1 }, { 900, 1100, 2 }, { 2000, 2200, 0 } };
+  g_autoptr (TernModel) model = open_pair (TERN_TEST_DATA "/qwen3vl/qwen3vl-q8_0.gguf",
+      TERN_TEST_DATA "/qwen3vl/mmproj-f16.gguf");
+  TernSessionParams params = stream_params (0);
+  g_autoptr (TernSession) session = NULL;
+  Look seen;
+
+  params.on_demand = TRUE;
+  params.window = 8 * TERN_SECOND;
+  session = new_session (model, &params);
+  push_run (session, 0, 4, 1);          /* half a group */
+  for (guint read = 0; read < 2; read++) {
+    look_at_rest (session, &seen);
+    g_assert_cmpuint (seen.n_frames, ==, read ? 2 : 0);
+    for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+      g_autoptr (TernResult) result = ask (session, 0, MS (cases[i].from), MS (cases[i].to));
+
+      g_assert_cmpuint (result->frames, ==, cases[i].frames);
+      g_assert_true (g_str_equal (result->finish_reason, "forgotten") == (cases[i].frames == 0));
+    }
+    tern_session_finish (session);
+  }
+}
+
 /* Three pictures that somebody has encoded, of other grids each, and some tokens of the last one alone; in one group or @apart. */
 static char *
 told_tokens (TernModel *model, TernMemory memory, gboolean apart)
@@ -710,6 +740,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/memory/like-a-window", test_like_a_window);
   g_test_add_func ("/memory/pairs", test_pairs);
+  g_test_add_func ("/memory/times-of-pairs", test_times_of_pairs);
   g_test_add_func ("/memory/places", test_places);
   g_test_add_func ("/memory/own-frames", test_own_frames);
   g_test_add_func ("/memory/timed-family", test_timed_family);
