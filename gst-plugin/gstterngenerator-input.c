@@ -34,7 +34,12 @@ push_tokens (GstTernGenerator * self, TernTokens * tokens)
     flow = wait_for_downstream (self);
   while (flow == GST_FLOW_OK
       && !tern_session_push_tokens (self->session, tokens, &error)) {
-    if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)) {
+    if (g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID)) {
+      /* No setting has to do with it. */
+      GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+          ("The visual tokens are damaged."), ("%s", error->message));
+      flow = GST_FLOW_ERROR;
+    } else if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)) {
       gst_tern_post_error (self, error);
       flow = GST_FLOW_ERROR;
     } else {

@@ -7,6 +7,7 @@
 #include "compress/compress.h"
 #include "engine/base/mem.h"
 #include "tern/budget-priv.h"
+#include "tern/tokens.h"
 
 /* What the groups of the step and of sessions have: no encoder says yet what its tower attends to. */
 #define GROUPS_HAVE TERN_COMPRESS_NEEDS_TOKENS
@@ -379,6 +380,8 @@ tern_compressor_push (TernCompressor *self, const TernTokens *frame, GError **er
         frame->keep ? ", compressed already" : "");
     return FALSE;
   }
+  if (!tern_tokens_check_numbers (frame, error))
+    return FALSE;
 
   if (self->ready && self->popped == self->n_frames)
     tern_compressor_reset (self);

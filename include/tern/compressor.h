@@ -261,7 +261,8 @@ TERN_API void tern_compressor_set_budget (TernCompressor *compressor, TernBudget
  * the next push. A frame of another grid, or whose number starts another group, completes the group before it.
  *
  * Errors: %TERN_ERROR_BUSY when frames wait to be popped, which this frame may just have completed: it was not taken,
- *   pop and push again. %TERN_ERROR_MISMATCH for another width, %TERN_ERROR_INVALID for a frame that is not whole.
+ *   pop and push again. %TERN_ERROR_MISMATCH for another width, %TERN_ERROR_INVALID for a frame that is not whole,
+ *   or has numbers that are not finite.
  *
  * Returns: %FALSE with @error set
  *

@@ -328,7 +328,8 @@ TERN_API gboolean tern_session_push_frame (TernSession *session, const TernImage
  *
  * Takes the tokens of a frame. Never waits.
  *
- * Errors: as tern_session_push_frame(); %TERN_ERROR_MISMATCH for tokens of another width.
+ * Errors: as tern_session_push_frame(); %TERN_ERROR_MISMATCH for tokens of another width, %TERN_ERROR_INVALID for numbers that
+ *   are not finite.
  *
  * Returns: %FALSE with @error set
  *

@@ -383,7 +383,7 @@ GST_START_TEST (test_settings_while_playing)
 GST_END_TEST
 
 /* What comes in must be what it says: whole rows, whole frames, positions inside of the grid. */
-static const char *const damages[] = { "size", "count", "keep", "twice", "grid" };
+static const char *const damages[] = { "size", "count", "keep", "twice", "grid", "nan" };
 GST_START_TEST (test_damaged_tokens)
 {
   GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
@@ -396,6 +396,8 @@ GST_START_TEST (test_damaged_tokens)
     gst_buffer_set_size (buffer, 100);
   } else if (g_str_equal (how, "count")) {
     gst_structure_set (s, "n-tokens", G_TYPE_UINT, 17, NULL);
+  } else if (g_str_equal (how, "nan")) {
+    gst_buffer_memset (buffer, 28, 0xff, sizeof (float));
   } else if (g_str_equal (how, "grid")) {
     gst_structure_set (s, "grid-width", G_TYPE_UINT, 0x10000, "grid-height", G_TYPE_UINT, 0x10000, NULL);
   } else {

@@ -310,6 +310,7 @@ typedef enum {
   ODD_SIZE,
   WRONG_GRID,
   KEEP_TWICE,
+  NOT_A_NUMBER,
   BYTES_SEGMENT,
   LAST_STREAM
 } Stream;
@@ -318,7 +319,7 @@ typedef enum {
 GST_START_TEST (test_streams)
 {
   static const gint codes[] = { GST_STREAM_ERROR_FAILED, GST_STREAM_ERROR_WRONG_TYPE, GST_STREAM_ERROR_WRONG_TYPE,
-    GST_STREAM_ERROR_WRONG_TYPE, GST_STREAM_ERROR_FORMAT };
+    GST_STREAM_ERROR_WRONG_TYPE, GST_STREAM_ERROR_WRONG_TYPE, GST_STREAM_ERROR_FORMAT };
   GstHarness *h = start_generator ("terngenerator");
   GstBus *bus = watch (h->element);
   GstBuffer *buffer = make_tokens (0);
@@ -341,6 +342,9 @@ GST_START_TEST (test_streams)
               "k, keep=(int)<0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,14>", NULL));
       gst_structure_set_value (s, "keep", gst_structure_get_value (gst_event_get_structure (keep), "keep"));
       gst_event_unref (keep);
+      break;
+    case NOT_A_NUMBER:
+      gst_buffer_memset (buffer, 28, 0xff, sizeof (float));
       break;
     case BYTES_SEGMENT:
       gst_segment_init (&segment, GST_FORMAT_BYTES);

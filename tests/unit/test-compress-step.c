@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The public compressor: groups in, kept rows out. */
+#include <math.h>
 #include <string.h>
 
 #include "tern/tern.h"
@@ -192,6 +193,12 @@ test_refused (void)
   in.n_tokens = 5;              /* a part of the grid: compressed already */
   g_assert_false (tern_compressor_push (compressor, &in, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  in = frame (rows, 0);
+  rows[7] = NAN;
+  g_assert_false (tern_compressor_push (compressor, &in, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_cmpstr (error->message, ==, "visual tokens: expected finite numbers, found nan at 7");
   g_clear_error (&error);
   g_assert_null (tern_compressor_new (&(TernCompressorParams) { .merge_ratio = -1 }, N, DIM, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Questions beside the windows: requests, labels, partial answers, what prompts say of their window. */
+#include <float.h>
+#include <math.h>
+
 #include "session-fixture.h"
 #include "engine/grammar/constraint-priv.h"
 #include "tern/placeholders.h"
@@ -636,29 +639,64 @@ test_previews_and_windows (void)
   g_assert_cmpstr (got, ==, wanted);
 }
 
+/* @error: 0 for INVALID */
+typedef struct {
+  const TernTokens *tokens;
+  gint error;
+  const char *says;
+} BadTokens;
+
 static void
-test_bad_previews (void)
+refuse_tokens (TernSession *session, const BadTokens *cases, guint n)
+{
+  for (guint i = 0; i < 2 * n; i++) {
+    const BadTokens *bad = &cases[i / 2];
+    gint code = bad->error ? bad->error : TERN_ERROR_INVALID;
+    g_autoptr (GError) error = NULL;
+
+    g_assert_false ((i % 2 ? tern_session_push_tokens : tern_session_preview_tokens) (session, bad->tokens, &error));
+    g_assert_error (error, TERN_ERROR, code);
+    if (!g_pattern_match_simple (bad->says, error->message))
+      g_error ("%s: %s", bad->says, error->message);
+  }
+}
+
+/* Each is refused where it comes in, and nothing of it is left. */
+static void
+test_bad_tokens (void)
 {
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = quick_params ();
-  g_autoptr (TernSession) session = new_session (model, &params);
-  float rows[GRID * GRID * WIDTH];
-  TernTokens good = make_tokens (0, TRUE, rows), narrow = good, timeless = good, empty = good, huge = good;
-  const struct { const TernTokens *tokens; gint error; } cases[] = { { &narrow, TERN_ERROR_MISMATCH },
-    { &timeless, TERN_ERROR_INVALID }, { &empty, TERN_ERROR_INVALID }, { &huge, TERN_ERROR_INVALID },
-    { &good, TERN_ERROR_INVALID } };
+  g_autoptr (TernSession) session = new_session (model, &params), frames = new_session (model, &params);
+  float rows[GRID * GRID * WIDTH], spoilt[3][GRID * GRID * WIDTH];
+  TernTokens good = make_tokens (0, TRUE, rows), narrow = good, timeless = good, empty = good, huge = good, nan = good, inf = good,
+    least = good;
+  const BadTokens cases[] = { { &narrow, TERN_ERROR_MISMATCH, "*expected 256 numbers each, found 128" },
+    { &timeless, .says = "*time stamp*" }, { &empty, .says = "*16 without data" }, { &huge, .says = "*expected at most*" },
+    { &nan, .says = "visual tokens: expected finite numbers, found nan at 7" },
+    { &inf, .says = "visual tokens: expected finite numbers, found inf at 4095" },
+    { &least, .says = "visual tokens: expected finite numbers, found -inf at 1024" } };
+  const BadTokens late = { &good, .says = "*given frames*" };
 
   narrow.dim = WIDTH / 2;
   timeless.pts = TERN_TIME_NONE;
   empty.tokens = NULL;
   huge.n_tokens = TERN_FRAME_TOKENS_MAX + 1;
-  push_run (session, 0, 1, 0);  /* it is given frames */
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-
-    g_assert_false (tern_session_preview_tokens (session, cases[i].tokens, &error));
-    g_assert_error (error, TERN_ERROR, cases[i].error);
-  }
+  for (guint i = 0; i < 3; i++)
+    memcpy (spoilt[i], rows, sizeof rows);
+  spoilt[0][7] = NAN;
+  spoilt[1][4095] = INFINITY;
+  spoilt[2][1024] = -INFINITY;
+  rows[0] = FLT_MAX;            /* as large as a number may be */
+  rows[1] = -FLT_TRUE_MIN;
+  nan.tokens = spoilt[0];
+  inf.tokens = spoilt[1];
+  least.tokens = spoilt[2];
+  refuse_tokens (session, cases, G_N_ELEMENTS (cases));
+  g_assert_null (next_result (session));
+  g_assert_true (tern_session_push_tokens (session, &good, NULL));
+  push_run (frames, 0, 1, 0);
+  refuse_tokens (frames, &late, 1);
 }
 
 /* ---- Words as they come ---- */
@@ -755,7 +793,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/previews-end", test_previews_end);
   g_test_add_func ("/ask/previews-answer", test_previews_answer);
   g_test_add_func ("/ask/previews-and-windows", test_previews_and_windows);
-  g_test_add_func ("/ask/bad-previews", test_bad_previews);
+  g_test_add_func ("/ask/bad-tokens", test_bad_tokens);
   g_test_add_func ("/ask/partial", test_partial);
   g_test_add_func ("/ask/placeholders", test_placeholders);
   g_test_add_func ("/ask/filled-prompt", test_filled_prompt);
