@@ -64,8 +64,12 @@ static gboolean
 take_views (TernCompletion *self, const TernCompletionParams *params, GError **error)
 {
   for (guint i = 0; i < params->n_views; i++) {
-    TernView *view = params->views[i];
+    TernView *view = params->views ? params->views[i] : NULL;
 
+    if (!view) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "views: expected %u, found none at %u", params->n_views, i);
+      return FALSE;
+    }
     if (view->model != self->model && tern_model_vision (view->model) != tern_model_vision (self->model)) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "view %u: expected one for %s, found one for %s", i,
           tern_model_path (self->model), tern_model_path (view->model));

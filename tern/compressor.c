@@ -380,6 +380,11 @@ tern_compressor_push (TernCompressor *self, const TernTokens *frame, GError **er
         frame->keep ? ", compressed already" : "");
     return FALSE;
   }
+  if (!frame->tokens) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frame %" G_GUINT64_FORMAT " to compress: expected %u tokens, found none",
+        frame->number, frame->n_tokens);
+    return FALSE;
+  }
   if (!tern_tokens_check_numbers (frame, error))
     return FALSE;
 

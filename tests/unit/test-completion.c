@@ -585,6 +585,7 @@ test_refused (void)
   g_autoptr (TernModel) model = open_model (96);
   TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
   g_autoptr (TernView) view = new_view (model, 0), clip = tern_view_new_clip (model, NULL);
+  TernView *const gap[] = { view, NULL };
   const char *empty[] = { "", NULL };
   g_autofree char *long_text = g_strnfill (4000, 'a');
 
@@ -609,6 +610,13 @@ test_refused (void)
   refused (model, &params, TERN_ERROR_INVALID, "views");
   params.views = &clip;
   refused (model, &params, TERN_ERROR_INVALID, "frame");
+  params.views = NULL;
+  params.chat = ASK (IMAGE);
+  refused (model, &params, TERN_ERROR_INVALID, "views: expected 1, found none at 0");
+  params.views = gap;
+  params.n_views = 2;
+  refused (model, &params, TERN_ERROR_INVALID, "views: expected 2, found none at 1");
+  params.chat = ASK (TEXT ("x"));
   params.n_views = 0;
   params.stop = empty;
   refused (model, &params, TERN_ERROR_INVALID, "stop");

@@ -195,6 +195,11 @@ test_refused (void)
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
   g_clear_error (&error);
   in = frame (rows, 0);
+  in.tokens = NULL;
+  g_assert_false (tern_compressor_push (compressor, &in, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  in.tokens = rows;
   rows[7] = NAN;
   g_assert_false (tern_compressor_push (compressor, &in, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
