@@ -417,7 +417,7 @@ tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError *
   if (!check_time (tokens->pts, tokens->duration, error))
     return FALSE;
   if (tokens->after <= G_MAXINT64 - tokens->pts)
-    return tern_tokens_check_numbers (tokens, error);
+    return tern_tokens_check_places (tokens, error) && tern_tokens_check_numbers (tokens, error);
   g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens: expected a last frame below 2^63 ns, found %"
       G_GUINT64_FORMAT " after %" G_GUINT64_FORMAT, tokens->after, tokens->pts);
   return FALSE;

@@ -142,12 +142,13 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  *   new and have its tokens (TernGate). 0: nobody says
  * @novelty: where @picture is said: the share of the picture that is not as in the one encoded before (tern_gate_novelty()). More
  *   than 0 with the @picture of the frame before: it was not encoded for the sake of a budget
- * @grid_w: columns of the grid before compression
- * @grid_h: rows of the grid before compression
+ * @grid_w: columns of the grid before compression; 0: not known
+ * @grid_h: rows of the grid before compression; 0: not known
  * @dim: floats of a token's row
  * @n_tokens: tokens present, 0..TERN_FRAME_TOKENS_MAX
  * @tokens: (array): [n_tokens, dim] the tokens
- * @keep: (array) (nullable): [n_tokens] where in the grid each was, ascending; %NULL = all are there
+ * @keep: (array) (nullable): [n_tokens] where in the grid each was, row by row, ascending; %NULL = all are there, or the grid is
+ *   not known
  * @deepstack: how many features of early layers stand in a row behind the token itself, each as wide as it, which has the first
  *   @dim / (1 + @deepstack) floats (tern_model_deepstack()); 0 for most models
  * @after: ns by which the last frame of a picture of two is after @pts: a robot's decision is about that time. 0: it is of one

@@ -329,7 +329,7 @@ TERN_API gboolean tern_session_push_frame (TernSession *session, const TernImage
  * Takes the tokens of a frame. Never waits.
  *
  * Errors: as tern_session_push_frame(); %TERN_ERROR_MISMATCH for tokens of another width, %TERN_ERROR_INVALID for numbers that
- *   are not finite.
+ *   are not finite, places that do not ascend in the grid, and a part of a grid without places.
  *
  * Returns: %FALSE with @error set
  *

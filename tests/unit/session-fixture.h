@@ -139,6 +139,18 @@ next_result (TernSession *session)
   return result;
 }
 
+static inline guint64
+ask_of (TernSession *session, const TernRequest *request)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 id = 0;
+  gboolean ok = tern_session_ask (session, request, &id, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (ok);
+  return id;
+}
+
 /* The next result of a request; windows' are passed over. */
 static inline TernResult *
 next_of_requests (TernSession *session)
@@ -286,11 +298,9 @@ expect_times (TernModel *model, TernSession *session, guint n, guint frames, gui
 {
   TernRequest request = { .question = { .prompt = "What?", .max_tokens = 1 }, .frames = n };
   g_autoptr (TernResult) result = NULL;
-  g_autoptr (GError) error = NULL;
 
   come_to_rest (model->scheduler);
-  tern_session_ask (session, &request, NULL, &error);
-  g_assert_no_error (error);
+  ask_of (session, &request);
   result = next_of_requests (session);
   g_assert_cmpstr (result->kind, ==, "caption");
   g_assert_cmpuint (result->frames, ==, frames);

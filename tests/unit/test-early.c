@@ -178,12 +178,13 @@ flushed (Play *self)
 static void
 tokens_of (Play *self, guint dropped)
 {
+  static const gint32 places[] = { 0, 1, 2, 3, 4, 5 };
   guint dim = tern_llm_info (tern_model_text (self->model)->llm)->width;
   g_autofree float *rows = g_new (float, 6 * dim);
 
   for (guint i = 0; i < 8; i++) {
     TernTokens tokens = { .pts = MS (500 * i), .duration = MS (500), .number = i, .grid_w = 3, .grid_h = 2, .dim = dim,
-      .n_tokens = dropped >> i & 1 ? 0 : 2 + i % 4, .tokens = rows };
+      .n_tokens = dropped >> i & 1 ? 0 : 2 + i % 4, .tokens = rows, .keep = places };
 
     for (guint t = 0; t < 6 * dim; t++)
       rows[t] = (float) ((t * 2654435761u + i * 40503u) >> 16 & 1023) / 20000 - 0.025f;

@@ -196,10 +196,11 @@ request (Actor *actor, const Step *step)
 static gboolean
 push_tokens_of (Actor *actor, const Step *step, GError **error)
 {
+  static const gint32 places[] = { 0, 1, 2, 3, 4, 5 };
   guint dim = tern_llm_info (tern_model_text (actor->session->model)->llm)->width;
   g_autofree float *rows = g_new (float, 6 * dim);
   TernTokens tokens = { .pts = step->pts, .duration = step->duration, .number = step->pts / MS (500), .grid_w = 3,
-    .grid_h = 2, .dim = dim, .n_tokens = step->n, .tokens = rows };
+    .grid_h = 2, .dim = dim, .n_tokens = step->n, .tokens = rows, .keep = places };
 
   for (guint i = 0; i < 6 * dim; i++)
     rows[i] = (float) ((i * 2654435761u + step->t * 40503u + step->variant * 7919u) >> 16 & 1023) / 20000 - 0.025f;

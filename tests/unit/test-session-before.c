@@ -397,46 +397,6 @@ test_given_up (void)
   tear_down (&f);
 }
 
-/* A request is about a time as a window is: from the tick of its first frame, be that of two or late, up to where the stream has
- * come. */
-static void
-test_request_times (void)
-{
-  g_autoptr (TernModel) one = open_model (0), two = open_pair (TERN_TEST_DATA "/qwen3vl/qwen3vl-q8_0.gguf",
-      TERN_TEST_DATA "/qwen3vl/mmproj-f16.gguf");
-
-  for (guint demand = 0; demand < 2; demand++)
-    for (guint pairs = 0; pairs < 2; pairs++) {
-      TernSessionParams params = quick_params ();
-      g_autoptr (TernSession) session = NULL;
-      TernModel *model = pairs ? two : one;
-
-      params.window = 8 * TERN_SECOND;
-      params.on_demand = demand;
-      session = new_session (model, &params);
-      for (guint i = 0; i < 9; i++)     /* each second one is looked at */
-        push (session, i, 0, MS (250 * i), MS (250));
-      if (!pairs || demand) {
-        expect_times (model, session, 1, 1, 2000, 2250);
-        expect_times (model, session, 0, pairs ? 3 : 5, 0, 2250);
-      } else {                  /* the last one waits for its second */
-        expect_times (model, session, 1, 1, 1000, 2000);
-        expect_times (model, session, 0, 2, 0, 2000);
-      }
-      tern_session_finish (session);    /* it is alone, and the stream has come to an end */
-      expect_times (model, session, 1, 1, 2000, 2250);
-      expect_times (model, session, 3, 3, pairs ? 0 : 1000, 2250);
-      push (session, 0, 0, MS (2510), MS (40));
-      push (session, 0, 0, MS (3020), MS (40));
-      if (!pairs) {
-        expect_times (model, session, 1, 1, 3010, 3060);       /* late by 10 ms */
-        expect_times (model, session, 2, 2, 2510, 3060);
-      } else if (!demand) {
-        expect_times (model, session, 1, 1, 2510, 3060);
-      }
-    }
-}
-
 /* ---- Encoders ---- */
 
 typedef struct {
@@ -574,7 +534,6 @@ main (int argc, char **argv)
   g_test_add_func ("/before/gate", test_gate);
   g_test_add_func ("/before/live", test_live);
   g_test_add_func ("/before/given-up", test_given_up);
-  g_test_add_func ("/before/request-times", test_request_times);
   g_test_add_func ("/before/version-1", test_version_1);
   g_test_add_func ("/before/encoder", test_encoder);
   g_test_add_func ("/before/clip", test_clip);
