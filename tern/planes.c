@@ -6,6 +6,25 @@
 #include "tern/error.h"
 #include "tern/ranges.h"
 
+/* What would be found out only when the picture is looked at, with others of its window. */
+static gboolean
+check_ranges (const TernImage *image, GError **error)
+{
+  const struct { const char *name; guint most, found; } ranges[] = {
+    { "an orientation", TERN_ORIENTATION_MAX, image->orientation },
+    { "a transfer", TERN_TRANSFER_HLG, (guint) image->transfer },
+    { "a matrix", TERN_MATRIX_BT2020, image->format < TERN_IMAGE_I420 ? 0 : (guint) image->matrix },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++)
+    if (ranges[i].found > ranges[i].most) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected %s from 0 to %u, found %u", ranges[i].name,
+          ranges[i].most, ranges[i].found);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 tern_planes_of (const TernImage *image, TernPlanes *planes, GError **error)
 {
@@ -48,7 +67,7 @@ tern_planes_of (const TernImage *image, TernPlanes *planes, GError **error)
           image->height, planes->row_bytes[p], p, image->data[p] ? "" : "no data and ", image->stride[p]);
       return FALSE;
     }
-  return TRUE;
+  return check_ranges (image, error);
 }
 
 gsize

@@ -76,7 +76,7 @@ tern_image_check (const TernImage *image, GError **error)
     return FALSE;
   }
   format = &formats[image->format];
-  if ((guint) image->matrix > TERN_MATRIX_BT2020) {
+  if (image->format >= TERN_IMAGE_I420 && (guint) image->matrix > TERN_MATRIX_BT2020) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s picture: colour matrix %d: unknown", format->name,
         (gint) image->matrix);
     return FALSE;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tokens that somebody else made: what is asked about frames before their group is whole, and what is refused of them. */
+/* Tokens that somebody else made: what is asked about frames before their group is whole, and what is refused of them and of
+ * pictures. */
 #include <float.h>
 #include <math.h>
 
 #include "session-fixture.h"
+#include "tern/completion.h"
 
 /* ---- Frames before their group ----------------------------------------------------------------------------------- */
 
@@ -341,6 +343,48 @@ test_bad_tokens (void)
   refuse_tokens (frames, &late, 1);
 }
 
+/* A picture that cannot be is refused when it comes, and those that it would have been with are answered about. */
+static void
+test_bad_pictures (void)
+{
+  guint8 pixels[3 * FRAME_W * FRAME_H] = { 0 };
+  const TernImage rgb = { .format = TERN_IMAGE_RGB, .width = FRAME_W, .height = FRAME_H, .data = { pixels },
+    .stride = { 3 * FRAME_W } };
+  const TernImage i420 = { .format = TERN_IMAGE_I420, .width = FRAME_W, .height = FRAME_H, .data = { pixels, pixels, pixels },
+    .stride = { FRAME_W, FRAME_W, FRAME_W } };
+  TernImage turned = rgb, bright = i420, coloured = i420, not_coloured = rgb;
+  const struct { const TernImage *image; const char *says; } cases[] = {
+    { &turned, "picture: expected an orientation from 0 to 8, found 9" },
+    { &bright, "picture: expected a transfer from 0 to 2, found 3" },
+    { &coloured, "picture: expected a matrix from 0 to 2, found 4294967295" } };
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (TernView) clip = tern_view_new_clip (model, NULL);
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  turned.orientation = 9;
+  bright.transfer = (TernTransfer) 3;
+  coloured.matrix = not_coloured.matrix = (TernColorMatrix) -1;
+  push_run (session, 0, 2, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (guint how = 0; how < 3; how++) {
+      g_assert_false (how == 0 ? tern_session_push_frame (session, cases[i].image, MS (1000), MS (500), &error)
+          : how == 1 ? tern_session_push_still (session, cases[i].image, &error)
+          : tern_view_add_frame (clip, cases[i].image, 0, &error));
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+      g_assert_cmpstr (error->message, ==, cases[i].says);
+      g_clear_error (&error);
+    }
+  g_assert_true (tern_session_push_frame (session, &not_coloured, MS (1000), MS (500), &error));       /* nothing is coded by it */
+  push_run (session, 3, 1, 0);
+  tern_session_finish (session);
+  result = next_result (session);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  g_assert_cmpuint (result->frames, ==, 4);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -351,5 +395,6 @@ main (int argc, char **argv)
   g_test_add_func ("/tokens/previews-answer", test_previews_answer);
   g_test_add_func ("/tokens/previews-and-windows", test_previews_and_windows);
   g_test_add_func ("/tokens/bad", test_bad_tokens);
+  g_test_add_func ("/tokens/bad-pictures", test_bad_pictures);
   return g_test_run ();
 }
