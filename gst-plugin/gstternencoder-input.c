@@ -6,8 +6,6 @@
 
 #include "gstternelement.h"
 
-#define MOST_TIMELESS 30        /* frames without a time that begin a stream */
-
 /* ---- What was seen ---- */
 
 void
@@ -156,37 +154,6 @@ replace_waiting_frame (GstTernEncoder * self)
   return old;
 }
 
-static void
-post_timeless (GstTernEncoder * self)
-{
-  GST_ELEMENT_ERROR (self, STREAM, FAILED,
-      ("Video without timestamps cannot be captioned. Sources that do not know "
-          "the time of their buffers take that of the clock with "
-          "do-timestamp=true."),
-      ("expected a PTS on every buffer, found none on the first %u",
-          self->timeless));
-}
-
-/* A source that lost a time goes on; one that has none is told so. */
-static GstFlowReturn
-skip_timeless (GstTernEncoder * self, GstBuffer * buffer)
-{
-  gst_buffer_unref (buffer);
-  self->timeless++;
-  if (!self->timed && self->timeless >= MOST_TIMELESS) {
-    if (self->timeless == MOST_TIMELESS)
-      post_timeless (self);
-    return GST_FLOW_ERROR;
-  }
-  if (self->timeless == 1)
-    GST_ELEMENT_WARNING (self, STREAM, FAILED,
-        ("A video frame without a timestamp is not looked at."),
-        ("expected a PTS on every buffer, found none after %" GST_TIME_FORMAT,
-            GST_TIME_ARGS (self->timed ? self->seen.pts :
-                GST_CLOCK_TIME_NONE)));
-  return GST_FLOW_OK;
-}
-
 typedef enum
 {
   NOT_SEEN,                     /* not of the video that is captioned */
@@ -257,6 +224,25 @@ enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
   return old;
 }
 
+/* FALSE: @buffer, which is taken then, is not to be looked at, and @flow is the
+ * answer. */
+static gboolean
+has_time (GstTernEncoder * self, GstBuffer ** buffer, GstFlowReturn * flow)
+{
+  GstTernTiming timing = gst_tern_timeless_take (&self->times,
+      GST_ELEMENT_CAST (self), &self->segment, self->live, buffer);
+  GstEvent *gap;
+
+  if (timing == GST_TERN_TIMED)
+    return TRUE;
+  gst_buffer_unref (*buffer);
+  *flow = timing == GST_TERN_TIMELESS ? GST_FLOW_ERROR : GST_FLOW_OK;
+  gap = gst_tern_timeless_announce (&self->times, &self->segment);
+  if (gap)
+    enqueue_event (self, gap);
+  return FALSE;
+}
+
 GstFlowReturn
 gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
@@ -270,11 +256,8 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     gst_buffer_unref (buffer);
     return GST_FLOW_NOT_NEGOTIATED;
   }
-  if (!GST_BUFFER_PTS_IS_VALID (buffer))
-    return skip_timeless (self, buffer);
-  self->timed = TRUE;
-  self->timeless = 0;
-
+  if (!has_time (self, &buffer, &flow))
+    return flow;
   verdict = judge_frame (self, buffer);
   late = tern_frame_sampler_late (&self->sampler, GST_BUFFER_PTS (buffer));
   if (verdict == LOOK_ANEW) {
@@ -322,6 +305,7 @@ restart_sampling (GstTernEncoder * self)
   GstClockTime tick = 0;
 
   restart_grid (self);
+  gst_tern_timeless_begin_segment (&self->times);
   self->looked_shape = (GstTernShape) { 0, };
   g_atomic_int_set (&self->triggered, FALSE);
   if (self->sampler.rate_n > 0)
@@ -378,6 +362,8 @@ caps_event (GstTernEncoder * self, GstEvent * event)
     return GST_FLOW_NOT_NEGOTIATED;
   }
   update_live (self);
+  gst_tern_timeless_set_rate (&self->times, GST_VIDEO_INFO_FPS_N (&info),
+      GST_VIDEO_INFO_FPS_D (&info));
   self->have_caps = TRUE;
   self->shape = (GstTernShape) {
     GST_VIDEO_INFO_WIDTH (&info), GST_VIDEO_INFO_HEIGHT (&info),
@@ -471,8 +457,7 @@ static GstFlowReturn
 eos_event (GstTernEncoder * self, GstEvent * event)
 {
   warn_of_missing_end (self);
-  if (!self->timed && self->timeless > 0 && self->timeless < MOST_TIMELESS)
-    post_timeless (self);
+  gst_tern_timeless_end_stream (&self->times, GST_ELEMENT_CAST (self));
   if (!self->ended)
     return enqueue_event (self, event);
   gst_event_unref (event);
@@ -484,8 +469,7 @@ stream_start_event (GstTernEncoder * self, GstEvent * event)
 {
   GstFlowReturn flow = enqueue_event (self, event);
 
-  self->timed = FALSE;
-  self->timeless = 0;
+  gst_tern_timeless_begin_stream (&self->times);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   return flow;
 }
@@ -588,8 +572,8 @@ gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,
   if (active) {
     gst_segment_init (&self->segment, GST_FORMAT_TIME);
     restart_sampling (self);
-    self->have_caps = self->timed = FALSE;
-    self->timeless = 0;
+    self->have_caps = FALSE;
+    gst_tern_timeless_begin_stream (&self->times);
   } else {
     gst_tern_task_flush_start (&self->task);
   }

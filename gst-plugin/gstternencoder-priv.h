@@ -10,6 +10,7 @@
 #include "gstternloader.h"
 #include "gstternmeta.h"
 #include "gstterntask.h"
+#include "gstterntimeless.h"
 
 G_BEGIN_DECLS
 
@@ -74,8 +75,7 @@ struct _GstTernEncoder
   gboolean have_caps;
   GstTernShape shape;           /* of the frames that come ... */
   GstTernShape looked_shape;    /* of the last one looked at; 0 x 0 without it */
-  gboolean timed;               /* a frame of this stream had a time */
-  guint timeless;               /* frames without one since */
+  GstTernTimeless times;
   GstClockTime gap_end;         /* of the last GAP of this segment */
   GstClockTime duration;        /* as was said when this segment began; or NONE */
   GstClockTime come;            /* EncoderItem.come of the next one */

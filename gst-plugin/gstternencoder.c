@@ -15,6 +15,9 @@
  * at. When a live source stops, what waits downstream for further frames is
  * answered after `idle-timeout`. A buffer without a timestamp is left out, with
  * a warning; a file whose video ends long before its duration gets one, too.
+ * Where no buffer has a timestamp, or the first alone, those of a file get what
+ * `framerate` of the caps gives, and those of a live source the running time of
+ * their arrival; without a frame rate such a file is an error.
  *
  * Pictures are looked at as they are shown: turned as the tag
  * `image-orientation` says (videoflip takes it out when it has turned them),

@@ -3,6 +3,7 @@
 
 #include <gst/video/video.h>
 #include "gstternelement.h"
+#include "gstterntimeless.h"
 #include "tern/tern.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_tern_joint_debug);
@@ -38,6 +39,7 @@ struct _GstTernJoint
   gboolean ended;               /* it wants no more */
   gboolean promised;            /* downstream expects results */
   GstTernSeen seen;             /* of this stretch */
+  GstTernTimeless times;
   GstClockTime tick;            /* between frames that are looked at; 0: all */
   GstBufferPool *copies;        /* of live frames; or NULL */
   gsize copy_size;              /* of theirs */
@@ -202,7 +204,7 @@ take_caps (GstTernJoint * self, GstEvent * event)
 {
   gboolean was_able = self->able, ok;
   GstCaps *caps, *look;
-  gint n, d;
+  gint n = 0, d = 1;
 
   gst_event_parse_caps (event, &caps);
   self->live = gst_tern_upstream_is_live (self->sinkpad);
@@ -210,6 +212,7 @@ take_caps (GstTernJoint * self, GstEvent * event)
   if (gst_structure_get_fraction (gst_caps_get_structure (caps, 0),
           "framerate", &n, &d) && n > 0 && d > 0)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
+  gst_tern_timeless_set_rate (&self->times, n, d);
 
   look = look_caps (self, caps);
   if (look)
@@ -243,6 +246,14 @@ forward (GstTernJoint * self, GstEvent * event)
   return gst_pad_push_event (self->srcpad, event) || ok;
 }
 
+static void
+begin_stream (GstTernJoint * self)
+{
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  restart_sampling (self);
+  self->ended = FALSE;
+}
+
 static gboolean
 handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
 {
@@ -261,17 +272,23 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
       gst_event_copy_segment (event, &self->segment);
       if (self->segment.format != GST_FORMAT_TIME)
         gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      if (!corrects)
+      if (!corrects) {
         restart_sampling (self);
+        gst_tern_timeless_begin_segment (&self->times);
+      }
       promise (self);
       break;
     case GST_EVENT_FLUSH_STOP:
       g_atomic_int_set (&self->triggered, FALSE);
-      /* FALLTHROUGH */
+      begin_stream (self);
+      gst_tern_timeless_begin_segment (&self->times);
+      break;
     case GST_EVENT_STREAM_START:
-      gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
-      self->ended = FALSE;
+      begin_stream (self);
+      gst_tern_timeless_begin_stream (&self->times);
+      break;
+    case GST_EVENT_EOS:
+      gst_tern_timeless_end_stream (&self->times, GST_ELEMENT_CAST (self));
       break;
     default:
       break;
@@ -344,10 +361,12 @@ repeat_segment (GstTernJoint * self)
 {
   GstEvent *event =
       gst_pad_get_sticky_event (self->sinkpad, GST_EVENT_SEGMENT, 0);
+  GstTernTimeless times = self->times;
 
   if (event) {
     handle_event (self, self->sinkpad, gst_event_copy (event));
     gst_event_unref (event);
+    self->times = times;
   }
 }
 
@@ -360,9 +379,6 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
 
   if (!self->able || self->ended || self->segment.rate < 0.0)
     return FALSE;
-  /* The encoder says what is wrong with it. */
-  if (!GST_CLOCK_TIME_IS_VALID (pts))
-    return TRUE;
   if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
     return FALSE;
   if (g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE))
@@ -479,6 +495,26 @@ get_looked_at (GstTernJoint * self, GstBuffer * buffer)
   return look;
 }
 
+/* Both sides have the same time of a frame. Without one it is not looked at, and
+ * the encoder's side hears only that the stream has begun. */
+static GstTernTiming
+find_time (GstTernJoint * self, GstBuffer ** buffer)
+{
+  GstTernTiming timing;
+  GstEvent *gap;
+
+  if (!self->able)
+    return GST_TERN_TIMED;
+  timing = gst_tern_timeless_take (&self->times, GST_ELEMENT_CAST (self),
+      &self->segment, self->live, buffer);
+  if (timing == GST_TERN_TIMED)
+    return timing;
+  gap = gst_tern_timeless_announce (&self->times, &self->segment);
+  if (gap)
+    gst_pad_push_event (self->lookpad, gap);
+  return timing;
+}
+
 /* Video goes on whatever becomes of its captions, unless there was an error,
  * which is known already. */
 static GstFlowReturn
@@ -514,10 +550,14 @@ gst_tern_joint_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernJoint *self = GST_TERN_JOINT (parent);
   GstFlowReturn flow, look = GST_FLOW_OK;
+  GstTernTiming timing;
 
   /* The encoder's side first: a video sink that prerolls on this frame blocks,
    * until there is something for the sinks of text. */
-  if (is_due (self, buffer))
+  timing = find_time (self, &buffer);
+  if (timing == GST_TERN_TIMELESS)
+    look = GST_FLOW_ERROR;
+  else if (timing == GST_TERN_TIMED && is_due (self, buffer))
     look = look_at (self, buffer);
   if (look != GST_FLOW_OK && look != GST_FLOW_NOT_LINKED) {
     gst_buffer_unref (buffer);
@@ -653,6 +693,7 @@ gst_tern_joint_sink_activate_mode (GstPad * pad, GstObject * parent,
   if (active) {
     gst_segment_init (&self->segment, GST_FORMAT_TIME);
     restart_sampling (self);
+    gst_tern_timeless_begin_stream (&self->times);
     g_atomic_int_set (&self->triggered, FALSE);
     self->able = self->ended = self->live = FALSE;
     self->promised = TRUE;

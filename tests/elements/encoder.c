@@ -120,73 +120,6 @@ GST_START_TEST (test_allocation)
 }
 GST_END_TEST
 
-static void
-expect_timeless (GstBus *bus)
-{
-  GstMessage *message = wait_message (bus, GST_MESSAGE_ERROR);
-  g_autoptr (GError) error = NULL;
-
-  gst_message_parse_error (message, &error, NULL);
-  fail_unless (g_error_matches (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED));
-  fail_unless (strstr (error->message, "do-timestamp=true") != NULL, "%s", error->message);
-  gst_message_unref (message);
-}
-
-/* A frame without a time is left out with one warning for all that follow each other. */
-GST_START_TEST (test_lone_frame_without_time)
-{
-  static const gint times[] = { 0, -1, 500, -1, -1, -1, 1000 };
-  GstHarness *h = file_harness ("ternencoder frame-rate=2/1", "sink", "src");
-  GstBus *bus = watch (h->element);
-  guint i;
-
-  gst_harness_set_src_caps_str (h, FRAME_CAPS);
-  for (i = 0; i < G_N_ELEMENTS (times); i++)
-    fail_unless_equals_int (gst_harness_push (h, make_frame (times[i] < 0 ? GST_CLOCK_TIME_NONE : MS (times[i]), MS (100),
-                0)), GST_FLOW_OK);
-  for (i = 0; i < 3; i++) {
-    GstBuffer *buffer = gst_harness_pull (h);
-
-    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (500 * i));
-    gst_buffer_unref (buffer);
-  }
-  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 2);
-  unwatch (bus);
-  gst_harness_teardown (h);
-}
-GST_END_TEST
-
-/* A stream that has none at all, long or short, is an error that says what to do. */
-GST_START_TEST (test_no_times)
-{
-  GstHarness *h = file_harness ("ternencoder", "sink", "src");
-  GstBus *bus = watch (h->element);
-  GstFlowReturn flow = GST_FLOW_OK;
-  guint i;
-
-  gst_harness_set_src_caps_str (h, FRAME_CAPS);
-  for (i = 0; i < 100 && flow == GST_FLOW_OK; i++)
-    flow = gst_harness_push (h, make_frame (GST_CLOCK_TIME_NONE, MS (100), 0));
-  fail_unless_equals_int (flow, GST_FLOW_ERROR);
-  fail_unless_equals_int (gst_harness_push (h, make_frame (GST_CLOCK_TIME_NONE, MS (100), 0)), GST_FLOW_ERROR);
-  expect_timeless (bus);
-  gst_harness_push_event (h, gst_event_new_eos ());
-  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_ERROR), 0);
-  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 0);
-  unwatch (bus);
-  gst_harness_teardown (h);
-
-  h = file_harness ("ternencoder", "sink", "src");
-  bus = watch (h->element);
-  gst_harness_set_src_caps_str (h, FRAME_CAPS);
-  fail_unless_equals_int (gst_harness_push (h, make_frame (GST_CLOCK_TIME_NONE, MS (100), 0)), GST_FLOW_OK);
-  gst_harness_push_event (h, gst_event_new_eos ());
-  expect_timeless (bus);
-  unwatch (bus);
-  gst_harness_teardown (h);
-}
-GST_END_TEST
-
 /* ---- What downstream hears ---- */
 
 static GstEvent *
@@ -682,8 +615,6 @@ main (void)
   tcase_add_test (tc, test_max_frames_ends_tokens);
   tcase_add_test (tc, test_caps);
   tcase_add_test (tc, test_allocation);
-  tcase_add_test (tc, test_lone_frame_without_time);
-  tcase_add_test (tc, test_no_times);
   tcase_add_test (tc, test_rate_change);
   tcase_add_test (tc, test_slow_source);
   tcase_add_test (tc, test_late);
