@@ -419,18 +419,13 @@ gst_tern_caption_trigger (GstTernCaption * self)
   g_signal_emit_by_name (self->generator, "trigger");
 }
 
-/* Requests and triggers that come up from where video goes. FALSE: another
- * event. */
+/* Requests and triggers that come up from where video goes, and perhaps from
+ * where text goes, too: the generator sees all of them. FALSE: another event. */
 static gboolean
 take_event (GstTernCaption * self, GstEvent * event, gboolean * ok)
 {
-  *ok = TRUE;
-  if (gst_event_has_name (event, GST_TERN_ASK))
-    *ok = gst_tern_caption_ask (self, gst_event_get_structure (event)) > 0;
-  else if (GST_EVENT_IS_UPSTREAM (event)
-      && gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
-    gst_tern_caption_trigger (self);
-  else
+  if (!gst_tern_generator_take_event (GST_TERN_GENERATOR (self->generator),
+          event, ok))
     return FALSE;
   gst_event_unref (event);
   return TRUE;

@@ -184,6 +184,51 @@ gst_tern_event_new_trigger (void)
       gst_structure_new_empty (GST_TERN_EVENT_TRIGGER));
 }
 
+/* With the object lock. */
+static guint
+find_heard (const GstTernHeard * self, guint32 seqnum)
+{
+  guint i = 0;
+
+  while (i < G_N_ELEMENTS (self->events) && self->events[i].seqnum != seqnum)
+    i++;
+  return i;
+}
+
+gboolean
+gst_tern_heard_before (GstTernHeard * self, GstElement * element,
+    GstEvent * event, gboolean * taken)
+{
+  guint32 seqnum = gst_event_get_seqnum (event);
+  gboolean before;
+  guint i;
+
+  GST_OBJECT_LOCK (element);
+  i = find_heard (self, seqnum);
+  before = i < G_N_ELEMENTS (self->events);
+  if (!before) {
+    i = self->next++ % G_N_ELEMENTS (self->events);
+    self->events[i].seqnum = seqnum;
+    self->events[i].taken = TRUE;
+  }
+  *taken = self->events[i].taken;
+  GST_OBJECT_UNLOCK (element);
+  return before;
+}
+
+void
+gst_tern_heard_refused (GstTernHeard * self, GstElement * element,
+    GstEvent * event)
+{
+  guint i;
+
+  GST_OBJECT_LOCK (element);
+  i = find_heard (self, gst_event_get_seqnum (event));
+  if (i < G_N_ELEMENTS (self->events))
+    self->events[i].taken = FALSE;
+  GST_OBJECT_UNLOCK (element);
+}
+
 GstEvent *
 gst_tern_event_new_preview (GstBuffer * buffer, guint64 number)
 {

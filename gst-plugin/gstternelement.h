@@ -58,6 +58,25 @@ G_BEGIN_DECLS
  * of the custom event, in whatever direction it is sent. */
 #define GST_TERN_ASK "tern-ask"
 
+/* A bin sends an event to each of its sinks, from where it comes here as often;
+ * it is one all the same. The last few that came, and what they were told. */
+typedef struct
+{
+  struct
+  {
+    guint32 seqnum;
+    gboolean taken;
+  } events[8];
+  guint next;
+} GstTernHeard;
+
+/* Whether @event came before, and then, whether it was taken. Otherwise it is
+ * from now on, unless that is said to be wrong. */
+gboolean gst_tern_heard_before (GstTernHeard * self, GstElement * element,
+    GstEvent * event, gboolean * taken);
+void gst_tern_heard_refused (GstTernHeard * self, GstElement * element,
+    GstEvent * event);
+
 /* A boolean field of LATENCY queries that ask on behalf of text:
  * terncompressor, which holds tokens for the rest of their group, does not
  * count that. */

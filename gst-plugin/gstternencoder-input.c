@@ -553,9 +553,13 @@ gst_tern_encoder_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 gboolean
 gst_tern_encoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
-  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
-    trigger (GST_TERN_ENCODER (parent));
-  else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
+  gboolean taken;
+
+  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
+    if (!gst_tern_heard_before (&GST_TERN_ENCODER (parent)->heard,
+            GST_ELEMENT_CAST (parent), event, &taken))
+      trigger (GST_TERN_ENCODER (parent));
+  } else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
     return gst_pad_event_default (pad, parent, event);
   gst_event_unref (event);
   return TRUE;

@@ -47,6 +47,7 @@ struct _GstTernEncoder
   TernReuseParams reuse_params;
   TernBudgetParams budget_params;
   TernBudget *budget;           /* NULL: none; from READY to READY */
+  GstTernHeard heard;
 
   GstTernTask task;             /* the worker: EncoderItem, and events */
   /* Under its lock. */

@@ -378,11 +378,14 @@ gst_tern_generator_take_trigger (GstTernGenerator * self)
 /* Who chooses frames says it in its place among them. Where nobody does, tokens
  * that come from elsewhere, a window begins with the next ones that come. */
 void
-gst_tern_generator_trigger (GstTernGenerator * self)
+gst_tern_generator_trigger (GstTernGenerator * self, guint32 seqnum)
 {
-  if (gst_pad_push_event (self->sinkpad,
-          gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
-              gst_structure_new_empty (GST_TERN_EVENT_TRIGGER))))
+  GstEvent *event = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+      gst_structure_new_empty (GST_TERN_EVENT_TRIGGER));
+
+  if (seqnum != GST_SEQNUM_INVALID)
+    gst_event_set_seqnum (event, seqnum);
+  if (gst_pad_push_event (self->sinkpad, event))
     return;
   g_atomic_int_set (&self->triggered, TRUE);
   if (GST_PAD_STREAM_TRYLOCK (self->sinkpad)) {

@@ -710,6 +710,8 @@ gboolean
 gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
     GstEvent * event)
 {
+  gboolean taken;
+
   /* Text that is late at its sink is no reason to decode video differently. */
   if (GST_EVENT_TYPE (event) == GST_EVENT_QOS) {
     gst_event_unref (event);
@@ -720,17 +722,10 @@ gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
     gst_event_unref (event);
     return TRUE;
   }
-  if (gst_event_has_name (event, GST_TERN_ASK)) {
-    gboolean taken = gst_tern_generator_ask (GST_TERN_GENERATOR (parent),
-        gst_event_get_structure (event)) > 0;
-
+  if (gst_tern_generator_take_event (GST_TERN_GENERATOR (parent), event,
+          &taken)) {
     gst_event_unref (event);
     return taken;
-  }
-  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
-    gst_tern_generator_trigger (GST_TERN_GENERATOR (parent));
-    gst_event_unref (event);
-    return TRUE;
   }
   return gst_pad_event_default (pad, parent, event);
 }

@@ -4,6 +4,7 @@
 
 #include "gstternaction.h"
 #include "gstternbudget.h"
+#include "gstternelement.h"
 #include "gstterngenerator.h"
 #include "gstterngenerator-ask.h"
 #include "gstternenums.h"
@@ -100,6 +101,7 @@ struct _GstTernGenerator
   GstClockTime last_latency;    /* of the last answer, live; or NONE */
   gboolean latency_said;
 
+  GstTernHeard heard;           /* under the object lock */
   GstTernLoader *loader;
   GstTernAction *action;        /* as long as the element lives */
 
@@ -223,8 +225,9 @@ gboolean gst_tern_generator_sink_activate_mode (GstPad * pad,
 /* Nobody takes what is still to be answered. Whoever waits for it goes on. */
 void gst_tern_generator_interrupt (gpointer generator, gboolean interrupt);
 
-/* A window begins now. */
-void gst_tern_generator_trigger (GstTernGenerator * self);
+/* A window begins now. The event that says so upstream has @seqnum, unless that
+ * is GST_SEQNUM_INVALID. */
+void gst_tern_generator_trigger (GstTernGenerator * self, guint32 seqnum);
 void gst_tern_generator_take_trigger (GstTernGenerator * self);
 
 /* gstterngenerator-session.c */

@@ -78,6 +78,12 @@ gst_tern_generator_signal_result (GstTernGenerator * self,
 
 /* ---- Request pads ---- */
 
+static void
+trigger_action (GstTernGenerator * self)
+{
+  gst_tern_generator_trigger (self, GST_SEQNUM_INVALID);
+}
+
 static GstPad *
 make_json_pad (GstPadTemplate * template)
 {
@@ -409,7 +415,7 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
    */
   signals[SIGNAL_TRIGGER] =
       gst_tern_new_trigger_signal (G_TYPE_FROM_CLASS (klass),
-      G_CALLBACK (gst_tern_generator_trigger));
+      G_CALLBACK (trigger_action));
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_PRUNE_GATE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_KV_TYPE, 0);

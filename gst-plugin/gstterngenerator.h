@@ -21,4 +21,9 @@ guint gst_tern_generator_install_properties (GObjectClass * klass,
  * until it returns there. */
 void gst_tern_generator_set_budget (GstTernGenerator * self, TernBudget * budget);
 
+/* Whether @event is a request or a trigger, and then, whether it was taken. From
+ * any thread; one that comes by several ways is taken once. */
+gboolean gst_tern_generator_take_event (GstTernGenerator * self,
+    GstEvent * event, gboolean * taken);
+
 G_END_DECLS

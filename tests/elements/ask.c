@@ -678,6 +678,67 @@ deaf_event (GstPad *pad, GstObject *parent, GstEvent *event)
   return FALSE;
 }
 
+/* An event that an application sends to a pipeline comes from each of its sinks; it is one request, or one refusal. */
+GST_START_TEST (test_event_from_all_sinks)
+{
+  GstElement *pipeline = gst_parse_launch (__i__ == 0 ?
+      "appsrc name=a format=time ! terncaption name=c prompt=w ! fakesink  c.text_src ! fakesink  c.json_src ! fakesink" :
+      "appsrc name=a format=time ! ternencoder ! terngenerator name=g prompt=w  g.src ! queue ! fakesink  "
+      "g.json_src ! queue ! tee name=t  t. ! queue ! fakesink  t. ! queue ! fakesink", NULL);
+  GstElement *source = gst_bin_get_by_name (GST_BIN (pipeline), "a");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstCaps *caps = gst_caps_from_string (FRAME_CAPS);
+  guint i;
+
+  gst_app_src_set_caps (GST_APP_SRC (source), caps);
+  gst_caps_unref (caps);
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  for (i = 0; i < 10; i++)
+    fail_unless_equals_int (gst_app_src_push_buffer (GST_APP_SRC (source), make_frame (MS (100 * i), MS (100), 0)),
+        GST_FLOW_OK);
+  fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, GST_CLOCK_TIME_NONE), GST_STATE_CHANGE_SUCCESS);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (i = 1; i <= 12; i++) {
+    g_autofree char *prompt = g_strdup_printf ("prompt=q%u", i);
+
+    fail_unless (send_event (pipeline, prompt));
+    expect_result (bus, i, "caption", prompt + strlen ("prompt="), NULL, "stop");
+  }
+  fail_if (send_event (pipeline, "prompt=q, once=5"));
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 1);
+  expect_no_result (bus);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (source);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* The same of triggers: who chooses frames hears of one. */
+GST_START_TEST (test_trigger_from_all_pads)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=w");
+  GstHarness *json = gst_harness_new_with_element (h->element, NULL, "json_src");
+  GstEvent *trigger = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new_empty ("tern-trigger")), *event;
+  guint32 seqnum = gst_event_get_seqnum (trigger);
+  guint found = 0;
+
+  push_tokens (h, 0, 3);
+  fail_unless (gst_harness_push_upstream_event (h, gst_event_ref (trigger)));
+  fail_unless (gst_harness_push_upstream_event (json, trigger));
+  while ((event = gst_harness_try_pull_upstream_event (h))) {
+    if (gst_event_has_name (event, "tern-trigger")) {
+      found++;
+      fail_unless_equals_int (gst_event_get_seqnum (event), seqnum);
+    }
+    gst_event_unref (event);
+  }
+  fail_unless_equals_int (found, 1);
+  gst_harness_teardown (json);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* Tokens from where nobody chooses frames: what there is is answered at once. */
 GST_START_TEST (test_trigger_nobody)
 {
@@ -719,6 +780,8 @@ main (void)
   tcase_add_test (tc, test_bin_at_once);
   tcase_add_test (tc, test_after_eos);
   tcase_add_test (tc, test_trigger);
+  tcase_add_loop_test (tc, test_event_from_all_sinks, 0, 2);
+  tcase_add_test (tc, test_trigger_from_all_pads);
   tcase_add_test (tc, test_trigger_nobody);
   return run_suite (suite);
 }
