@@ -57,6 +57,7 @@ struct _GstTernAttach
   guint text_segment;
   GstClockTime decided;         /* stream time before which no result comes */
   gboolean text_eos;
+  gboolean keep_eos;            /* until there is that of text */
   gboolean hold;                /* frames wait for their window */
   gboolean hold_known;
   gboolean live;
@@ -94,6 +95,9 @@ GstFlowReturn gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
     GstBuffer * buffer);
 GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
+
+/* gstternattach.c; with the lock. */
+gboolean gst_tern_attach_keeps_eos (GstTernAttach * self);
 
 /* gstternattach-task.c */
 extern const GstTernTaskFuncs gst_tern_attach_task;

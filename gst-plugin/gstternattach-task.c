@@ -29,6 +29,7 @@ typedef enum
   HEAD_NONE,                    /* there is nothing */
   HEAD_READY,
   HEAD_WAITS,
+  HEAD_KEPT,                    /* waits for the end of text alone */
   HEAD_OVER                     /* waits, and there are too many */
 } HeadState;
 
@@ -230,6 +231,10 @@ get_head_state (GstTernAttach * self, Result ** result)
   *result = NULL;
   if (!item)
     return HEAD_NONE;
+  if (GST_IS_EVENT (item->base.object)
+      && GST_EVENT_TYPE (item->base.object) == GST_EVENT_EOS
+      && gst_tern_attach_keeps_eos (self))
+    return HEAD_KEPT;
   if (!GST_IS_BUFFER (item->base.object) || item->unanswered)
     return HEAD_READY;
 
@@ -337,7 +342,7 @@ wait_for_head (GstTernAttach * self, Result ** result, GstTernEarly * early)
 
     if (state == HEAD_READY)
       return GST_FLOW_OK;
-    if (state != HEAD_NONE && self->live) {
+    if (state != HEAD_NONE && state != HEAD_KEPT && self->live) {
       *early = live_head_is_early (self, state, &until);
       if (*early) {
         *result = g_queue_peek_tail (&self->results);

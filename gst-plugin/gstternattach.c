@@ -123,6 +123,44 @@ gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   return gst_pad_push (self->srcpad, buffer);
 }
 
+void
+gst_tern_attach_set_keep_eos (GstTernAttach * self, gboolean keep)
+{
+  g_mutex_lock (&self->task.lock);
+  self->keep_eos = keep;
+  g_cond_broadcast (&self->task.cond);
+  g_mutex_unlock (&self->task.lock);
+}
+
+gboolean
+gst_tern_attach_keeps_eos (GstTernAttach * self)
+{
+  return self->keep_eos && !self->text_eos
+      && gst_pad_is_linked (self->textpad);
+}
+
+/* Frames that did not wait have gone; their end does, until a flush or a stop at
+ * most. */
+static void
+wait_for_end_of_text (GstTernAttach * self)
+{
+  g_mutex_lock (&self->task.lock);
+  while (self->task.flow == GST_FLOW_OK && gst_tern_attach_keeps_eos (self))
+    g_cond_wait (&self->task.cond, &self->task.lock);
+  g_mutex_unlock (&self->task.lock);
+}
+
+/* Another stream on the same pads: the end of text was that of the one before. */
+static void
+begin_stream (GstTernAttach * self)
+{
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  g_mutex_lock (&self->task.lock);
+  if (self->keep_eos)
+    self->text_eos = FALSE;
+  g_mutex_unlock (&self->task.lock);
+}
+
 static void
 forget_everything (GstTernAttach * self, gboolean flush)
 {
@@ -193,7 +231,11 @@ gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       flush (self, event);
       return GST_FLOW_OK;
     case GST_EVENT_STREAM_START:
-      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      begin_stream (self);
+      break;
+    case GST_EVENT_EOS:
+      if (!self->hold)
+        wait_for_end_of_text (self);
       break;
     case GST_EVENT_SEGMENT:
       take_segment (self, event);

@@ -15,4 +15,9 @@ GST_ELEMENT_REGISTER_DECLARE (ternattach);
  * id after the last. */
 guint gst_tern_attach_install_properties (GObjectClass * klass, guint first);
 
+/* Whether the end of video waits for that of text, until which there may be
+ * answers. It must not where text comes of what follows the video on the same
+ * thread, or where who takes text waits for the end of the video. */
+void gst_tern_attach_set_keep_eos (GstTernAttach * self, gboolean keep);
+
 G_END_DECLS

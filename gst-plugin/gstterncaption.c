@@ -125,6 +125,29 @@ G_DEFINE_TYPE (GstTernCaption, gst_tern_caption, GST_TYPE_BIN);
 GST_ELEMENT_REGISTER_DEFINE (terncaption, "terncaption", GST_RANK_NONE,
     GST_TYPE_TERN_CAPTION);
 
+static Pass *
+find_pass (GstTernCaption * self, const gchar * name)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
+    if (g_str_equal (self->passes[i].name, name))
+      return &self->passes[i];
+  return NULL;
+}
+
+/* With the lock. Who hears of results by message, signal or meta alone hears of
+ * the last one before the end. Where text has a pad it has an end of its own, and
+ * who takes both may need that of video to go on; after an error none may come. */
+static void
+update_eos (GstTernCaption * self)
+{
+  if (self->attach)
+    gst_tern_attach_set_keep_eos (GST_TERN_ATTACH (self->attach),
+        !self->text.queue && !self->json.queue && !self->failed
+        && !find_pass (self, "action_src")->ghost);
+}
+
 /* ---- Messages ---- */
 
 /* Whether @message is the first that tells of an end or a beginning of loading:
@@ -186,6 +209,7 @@ repeat_error (GstTernCaption * self, GstMessage * message)
   g_mutex_lock (&self->lock);
   news = !self->failed;
   self->failed = TRUE;
+  update_eos (self);
   g_mutex_unlock (&self->lock);
   if (!news)
     return NULL;
@@ -316,17 +340,6 @@ add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
   return ok;
 }
 
-static Pass *
-find_pass (GstTernCaption * self, const gchar * name)
-{
-  guint i;
-
-  for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
-    if (g_str_equal (self->passes[i].name, name))
-      return &self->passes[i];
-  return NULL;
-}
-
 static GstPad *
 add_pass (GstTernCaption * self, Pass * pass, GstPadTemplate * template)
 {
@@ -367,6 +380,7 @@ gst_tern_caption_request_new_pad (GstElement * element,
           text ? self->text_tee : self->json_tee)) {
     ghost = branch->ghost;
   }
+  update_eos (self);
   g_mutex_unlock (&self->lock);
   return ghost;
 }
@@ -386,6 +400,7 @@ gst_tern_caption_release_pad (GstElement * element, GstPad * pad)
   for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
     if (pad == self->passes[i].ghost)
       remove_pass (self, &self->passes[i]);
+  update_eos (self);
   g_mutex_unlock (&self->lock);
   gst_element_remove_pad (element, pad);
 }
@@ -492,6 +507,7 @@ gst_tern_caption_change_state (GstElement * element, GstStateChange transition)
     g_mutex_lock (&self->lock);
     self->failed = self->loading = FALSE;
     self->loaded = 0;
+    update_eos (self);
     g_mutex_unlock (&self->lock);
   }
   if (self->joint)
@@ -550,9 +566,6 @@ make_stats (GstTernCaption * self)
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (elements); i++) {
-    if (!g_object_class_find_property (G_OBJECT_GET_CLASS (elements[i]),
-            "stats"))
-      continue;
     g_object_get (elements[i], "stats", &stats, NULL);
     if (stats)
       gst_structure_set (all, GST_OBJECT_NAME (elements[i]),
@@ -593,6 +606,7 @@ gst_tern_caption_dispose (GObject * object)
   remove_branch (self, &self->json);
   for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
     remove_pass (self, &self->passes[i]);
+  self->attach = NULL;          /* goes before the pads do */
   g_mutex_unlock (&self->lock);
   G_OBJECT_CLASS (parent_class)->dispose (object);
 }

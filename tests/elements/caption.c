@@ -618,6 +618,147 @@ GST_START_TEST (test_time_goes_back)
 }
 GST_END_TEST
 
+/* ---- The end ---- */
+
+typedef struct {
+  GstHarness *h;
+  GstBus *bus;
+  GMutex lock;
+  GCond cond;
+  gboolean ended;
+  guint results;                /* that were told before the end */
+} End;
+
+static GstPadProbeReturn
+see_end (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  End *end = data;
+  GstMessage *message;
+
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_EOS)
+    return GST_PAD_PROBE_OK;
+  g_mutex_lock (&end->lock);
+  while ((message = gst_bus_pop_filtered (end->bus, GST_MESSAGE_ELEMENT))) {
+    end->results += gst_message_has_name (message, "tern-result");
+    gst_message_unref (message);
+  }
+  end->ended = TRUE;
+  g_cond_broadcast (&end->cond);
+  g_mutex_unlock (&end->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+static gpointer
+push_end (gpointer data)
+{
+  return GINT_TO_POINTER (gst_harness_push_event (((End *) data)->h, gst_event_new_eos ()));
+}
+
+/* Nine frames, half a second each, in windows of two seconds; answers do not end. The end of video is on its way. */
+static GThread *
+start_end (End *end, GstHarness *h)
+{
+  GstPad *pad = gst_element_get_static_pad (h->element, "src");
+  guint i;
+
+  *end = (End) { .h = h, .bus = watch (h->element) };
+  g_mutex_init (&end->lock);
+  g_cond_init (&end->cond);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, see_end, end, NULL);
+  gst_object_unref (pad);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < 9; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500 * i), MS (500), 0)), GST_FLOW_OK);
+  return g_thread_new ("end", push_end, end);
+}
+
+static void
+stop_end (End *end)
+{
+  unwatch (end->bus);
+  gst_harness_teardown (end->h);
+  g_mutex_clear (&end->lock);
+  g_cond_clear (&end->cond);
+}
+
+static const struct {
+  const char *launch;
+  gboolean live;
+  guint results;                /* 0: some; a live encoder leaves frames out */
+} kept[] = {
+  { "terncaption attach=newest window=2000000000", FALSE, 3 },
+  { "terncaption window=2000000000", FALSE, 3 },
+  /* Frames leave with what is said first. */
+  { "terncaption window=2000000000 prompts=<a,b,c>", FALSE, 9 },
+  { "terncaption window=2000000000 idle-timeout=0", TRUE, 0 },
+};
+
+/* Nobody takes text: all results are told before the end of video, which an application stops at. */
+GST_START_TEST (test_end_after_results)
+{
+  GstHarness *h = kept[__i__].live ? gst_harness_new_parse (kept[__i__].launch)
+      : file_harness (kept[__i__].launch, "sink", "src");
+  GThread *thread;
+  End end;
+
+  fake_hold (TRUE);
+  thread = start_end (&end, h);
+  fake_wait_begun (1);
+  fake_hold (FALSE);
+  g_mutex_lock (&end.lock);
+  while (!end.ended)
+    g_cond_wait (&end.cond, &end.lock);
+  if (kept[__i__].live)
+    fail_unless (end.results > 0);
+  else
+    fail_unless_equals_int (end.results, kept[__i__].results);
+  g_mutex_unlock (&end.lock);
+  fail_unless (g_thread_join (thread));
+  stop_end (&end);
+}
+GST_END_TEST
+
+/* A flush, a stop, an error and a pad for text that is asked for meanwhile end the wait. */
+GST_START_TEST (test_end_is_let_go)
+{
+  GstHarness *h = file_harness ("terncaption attach=newest window=2000000000", "sink", "src");
+  GstElement *element = GST_ELEMENT (gst_object_ref (h->element)), *encoder;
+  GThread *thread;
+  GstPad *pad;
+  End end;
+
+  fake_hold (TRUE);
+  thread = start_end (&end, h);
+  fake_wait_begun (1);
+  switch (__i__) {
+    case 0:
+      fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
+      g_thread_join (thread);
+      fail_unless (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+      break;
+    case 1:
+      fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_SUCCESS);
+      g_thread_join (thread);
+      break;
+    case 2:
+      encoder = gst_bin_get_by_name (GST_BIN (element), "encoder");
+      GST_ELEMENT_ERROR (encoder, STREAM, FAILED, (NULL), (NULL));
+      gst_object_unref (encoder);
+      fail_unless (g_thread_join (thread));
+      break;
+    default:
+      pad = gst_element_request_pad_simple (element, "json_src");
+      fail_unless (g_thread_join (thread));
+      gst_element_release_request_pad (element, pad);
+      gst_object_unref (pad);
+      break;
+  }
+  fake_hold (FALSE);
+  stop_end (&end);
+  gst_object_unref (element);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -646,5 +787,7 @@ main (void)
   tcase_add_test (tc, test_state_cycles);
   tcase_add_test (tc, test_properties);
   tcase_add_test (tc, test_time_goes_back);
+  tcase_add_loop_test (tc, test_end_after_results, 0, G_N_ELEMENTS (kept));
+  tcase_add_loop_test (tc, test_end_is_let_go, 0, 4);
   return run_suite (suite);
 }
