@@ -84,17 +84,13 @@ is_last (GstTernJsonEnc * self, const GstStructure * result)
   return same;
 }
 
-/* The line of @buffer's result; NULL when it has none, or the same as
- * before. */
+/* The line of a result; NULL when it was the same before. */
 static gchar *
-make_line (GstTernJsonEnc * self, GstBuffer * buffer)
+make_line (GstTernJsonEnc * self, const GstStructure * structure)
 {
-  const GstStructure *structure = gst_tern_buffer_get_result (buffer);
   gchar *json, *line = NULL;
   TernResult result;
 
-  if (!structure)
-    return NULL;
   if (!gst_tern_result_from_structure (&result, structure)) {
     GST_WARNING_OBJECT (self, "not a result: %" GST_PTR_FORMAT, structure);
     return NULL;
@@ -108,21 +104,40 @@ make_line (GstTernJsonEnc * self, GstBuffer * buffer)
   return line;
 }
 
+/* Takes @line. */
+static GstFlowReturn
+push_line (GstTernJsonEnc * self, gchar * line, GstBuffer * buffer,
+    const GstStructure * result)
+{
+  GstBuffer *out = gst_buffer_new_wrapped (line, strlen (line));
+
+  GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
+  GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
+  gst_tern_buffer_set_result (out, result);
+  return gst_pad_push (self->srcpad, out);
+}
+
 static GstFlowReturn
 gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
-  gchar *line = make_line (self, buffer);
-  GstBuffer *out;
+  GstFlowReturn flow = GST_FLOW_OK;
+  const GstStructure *result;
+  gboolean nothing = TRUE;
+  gpointer state = NULL;
+  gchar *line;
 
-  if (!line)
+  while (flow == GST_FLOW_OK
+      && (result = gst_tern_buffer_next_result (buffer, &state))) {
+    line = make_line (self, result);
+    if (line)
+      flow = push_line (self, line, buffer, result);
+    nothing &= !line;
+  }
+  if (nothing)
     return gst_tern_format_nothing (self->srcpad, buffer);
-  out = gst_buffer_new_wrapped (line, strlen (line));
-  GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
-  GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
-  gst_tern_buffer_set_result (out, gst_tern_buffer_get_result (buffer));
   gst_buffer_unref (buffer);
-  return gst_pad_push (self->srcpad, out);
+  return flow;
 }
 
 static GstFlowReturn

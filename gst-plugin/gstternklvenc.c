@@ -43,17 +43,14 @@ G_DEFINE_TYPE (GstTernKlvEnc, gst_tern_klv_enc, GST_TYPE_ELEMENT);
 GST_ELEMENT_REGISTER_DEFINE (ternklvenc, "ternklvenc", GST_RANK_NONE,
     GST_TYPE_TERN_KLV_ENC);
 
-/* NULL when there is nothing to say; a result that makes no packet is a
- * warning. */
+/* NULL: it makes none, which is a warning. */
 static GstBuffer *
-make_packet (GstTernKlvEnc * self, GstBuffer * buffer)
+make_packet (GstTernKlvEnc * self, GstBuffer * buffer,
+    const GstStructure * result)
 {
-  const GstStructure *result = gst_tern_buffer_get_result (buffer);
   GError *error = NULL;
   GstBuffer *packet;
 
-  if (!result)
-    return NULL;
   packet = gst_tern_klv_encode (result, &error);
   if (!packet) {
     GST_ELEMENT_WARNING (self, STREAM, ENCODE,
@@ -70,12 +67,23 @@ static GstFlowReturn
 gst_tern_klv_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernKlvEnc *self = GST_TERN_KLV_ENC (parent);
-  GstBuffer *packet = make_packet (self, buffer);
+  GstFlowReturn flow = GST_FLOW_OK;
+  const GstStructure *result;
+  gboolean nothing = TRUE;
+  gpointer state = NULL;
+  GstBuffer *packet;
 
-  if (!packet)
+  while (flow == GST_FLOW_OK
+      && (result = gst_tern_buffer_next_result (buffer, &state))) {
+    packet = make_packet (self, buffer, result);
+    nothing &= !packet;
+    if (packet)
+      flow = gst_pad_push (self->srcpad, packet);
+  }
+  if (nothing)
     return gst_tern_format_nothing (self->srcpad, buffer);
   gst_buffer_unref (buffer);
-  return gst_pad_push (self->srcpad, packet);
+  return flow;
 }
 
 static GstFlowReturn

@@ -282,13 +282,38 @@ copy_field (GQuark field, const GValue * value, gpointer structure)
   return TRUE;
 }
 
+static GstCustomMeta *
+next_result_meta (GstBuffer * buffer, gpointer * state)
+{
+  const GstMetaInfo *info = gst_meta_get_info (GST_TERN_RESULT_META);
+  GstMeta *meta;
+
+  while ((meta = gst_buffer_iterate_meta (buffer, state)))
+    if (meta->info == info)
+      return (GstCustomMeta *) meta;
+  return NULL;
+}
+
+static GstCustomMeta *
+find_source (GstBuffer * buffer, const gchar * source)
+{
+  gpointer state = NULL;
+  GstCustomMeta *meta;
+
+  while ((meta = next_result_meta (buffer, &state)))
+    if (g_strcmp0 (gst_structure_get_string (gst_custom_meta_get_structure
+                (meta), "source"), source) == 0)
+      break;
+  return meta;
+}
+
 void
 gst_tern_buffer_set_result (GstBuffer * buffer, const GstStructure * result)
 {
   GstCustomMeta *meta;
   GstStructure *structure;
 
-  meta = gst_buffer_get_custom_meta (buffer, GST_TERN_RESULT_META);
+  meta = find_source (buffer, gst_structure_get_string (result, "source"));
   if (!meta)
     meta = gst_buffer_add_custom_meta (buffer, GST_TERN_RESULT_META);
   structure = gst_custom_meta_get_structure (meta);
@@ -297,12 +322,19 @@ gst_tern_buffer_set_result (GstBuffer * buffer, const GstStructure * result)
 }
 
 const GstStructure *
+gst_tern_buffer_next_result (GstBuffer * buffer, gpointer * state)
+{
+  GstCustomMeta *meta = next_result_meta (buffer, state);
+
+  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+}
+
+const GstStructure *
 gst_tern_buffer_get_result (GstBuffer * buffer)
 {
-  GstCustomMeta *meta;
+  gpointer state = NULL;
 
-  meta = gst_buffer_get_custom_meta (buffer, GST_TERN_RESULT_META);
-  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+  return gst_tern_buffer_next_result (buffer, &state);
 }
 
 /* ---- Visual tokens ---- */

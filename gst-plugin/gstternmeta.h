@@ -35,11 +35,16 @@ gboolean gst_tern_result_from_structure (TernResult * result,
     const GstStructure * structure);
 void gst_tern_result_clear (TernResult * result);
 
-/* @buffer must be writable; a result that it already carries is replaced. */
+/* @buffer must be writable; a result of the same source that it carries already
+ * is replaced, those of others stay. */
 void gst_tern_buffer_set_result (GstBuffer * buffer,
     const GstStructure * result);
-/* Borrowed from @buffer; NULL without one. */
+/* Borrowed from @buffer; NULL without one. Of several, the first. */
 const GstStructure *gst_tern_buffer_get_result (GstBuffer * buffer);
+/* One after the other, in the order in which sources added theirs; *@state is
+ * NULL at first. */
+const GstStructure *gst_tern_buffer_next_result (GstBuffer * buffer,
+    gpointer * state);
 
 /* ---- Visual tokens ---- */
 

@@ -123,6 +123,34 @@ GST_START_TEST (test_sources)
 }
 GST_END_TEST
 
+/* Of two captioners one behind the other frames carry both results, and each makes its lines. */
+GST_START_TEST (test_captioners_in_series)
+{
+  GstHarness *h = chain_harness ("terncaption name=a attach=window window=2000000000 prompt=one ! "
+      "terncaption name=b attach=window window=4000000000 prompt=two ! ternjsonenc");
+  guint i, found[2] = { 0, 0 };
+  GstBuffer *line;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < 16; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500 * i), MS (500), 0)), GST_FLOW_OK);
+  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
+  for (i = 0; i < 6; i++) {
+    const char *prompt;
+
+    line = pull_result (h);
+    prompt = result_string (line, "prompt");
+    fail_unless (g_str_equal (prompt, "one") || g_str_equal (prompt, "two"), "%s", prompt);
+    fail_unless (strstr (result_string (line, "source"), g_str_equal (prompt, "one") ? ":a/" : ":b/") != NULL, "%s",
+        result_string (line, "source"));
+    found[g_str_equal (prompt, "two")]++;
+    gst_buffer_unref (line);
+  }
+  fail_unless (found[0] == 4 && found[1] == 2, "%u and %u", found[0], found[1]);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 GST_START_TEST (test_without_result)
 {
   GstHarness *h = file_harness ("ternjsonenc", "sink", "src");
@@ -153,6 +181,7 @@ main (void)
   tcase_add_test (tc, test_same_as_json_src);
   tcase_add_test (tc, test_video);
   tcase_add_test (tc, test_sources);
+  tcase_add_test (tc, test_captioners_in_series);
   tcase_add_test (tc, test_without_result);
   return run_suite (suite);
 }

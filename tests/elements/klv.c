@@ -262,6 +262,33 @@ GST_START_TEST (test_lengths)
 }
 GST_END_TEST
 
+/* A buffer with results of two sources makes two packets. */
+GST_START_TEST (test_two_sources)
+{
+  GstHarness *h = start (TEXT_CAPS);
+  GstBuffer *both = make_text (0, "one", "kind=caption"), *other = make_text (0, "two", "kind=caption"), *out;
+  Packet packet;
+
+  gst_structure_set (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (other, "TernResultMeta")), "source",
+      G_TYPE_STRING, "another", NULL);
+  gst_buffer_copy_into (both, other, GST_BUFFER_COPY_META, 0, -1);
+  gst_buffer_unref (other);
+  fail_unless_equals_int (gst_harness_push (h, both), GST_FLOW_OK);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 2);
+  out = gst_harness_pull (h);
+  read_packet (&packet, out);
+  expect_text (&packet, 6, "one");
+  clear_packet (&packet);
+  gst_buffer_unref (out);
+  out = gst_harness_pull (h);
+  read_packet (&packet, out);
+  expect_text (&packet, 6, "two");
+  clear_packet (&packet);
+  gst_buffer_unref (out);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* A buffer without a result makes no packet, and neither does a meta of that name that is none; muxers hear of both. */
 GST_START_TEST (test_without_result)
 {
@@ -391,6 +418,7 @@ main (void)
   tcase_add_test (tc, test_generator);
   tcase_add_test (tc, test_fields);
   tcase_add_test (tc, test_lengths);
+  tcase_add_test (tc, test_two_sources);
   tcase_add_test (tc, test_without_result);
   if (has_element ("mpegtsmux") && has_element ("tsdemux") && has_element ("opusenc"))
     tcase_add_test (tc, test_transport_stream);

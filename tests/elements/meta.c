@@ -235,6 +235,45 @@ GST_START_TEST (test_deepstack)
 }
 GST_END_TEST
 
+/* One result of each source: the next one of the same takes its place. */
+GST_START_TEST (test_sources)
+{
+  static const struct
+  {
+    const char *source, *text, *all;
+  } steps[] = {
+    { "a", "one", "a one " }, { "b", "two", "a one b two " }, { "a", "three", "a three b two " },
+    { "c", "four", "a three b two c four " }, { "b", "five", "a three b five c four " },
+  };
+  GstBuffer *buffer = gst_buffer_new ();
+  GstCustomMeta *meta;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (steps); i++) {
+    g_autoptr (GString) all = g_string_new (NULL);
+    const GstStructure *found;
+    TernResult values = plain ();
+    gpointer state = NULL;
+    GstStructure *structure;
+
+    values.source = steps[i].source;
+    values.result = steps[i].text;
+    structure = to_structure (&values);
+    gst_tern_buffer_set_result (buffer, structure);
+    gst_structure_free (structure);
+    while ((found = gst_tern_buffer_next_result (buffer, &state)))
+      g_string_append_printf (all, "%s %s ", gst_structure_get_string (found, "source"),
+          gst_structure_get_string (found, "result"));
+    fail_unless_equals_string (all->str, steps[i].all);
+  }
+  /* What applications are told to ask for. */
+  meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+  fail_unless (gst_custom_meta_get_structure (meta) == gst_tern_buffer_get_result (buffer));
+  fail_unless_equals_string (gst_structure_get_string (gst_custom_meta_get_structure (meta), "source"), "a");
+  gst_buffer_unref (buffer);
+}
+GST_END_TEST
+
 int
 main (int argc, char **argv)
 {
@@ -250,6 +289,7 @@ main (int argc, char **argv)
   tcase_add_test (tc, test_same);
   tcase_add_test (tc, test_version);
   tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_sources);
   tcase_add_test (tc, test_deepstack);
   runner = srunner_create (suite);
   srunner_run_all (runner, CK_SILENT);
