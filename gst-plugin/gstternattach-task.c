@@ -300,7 +300,8 @@ time_left (GstTernAttach * self, const HeldItem * item)
 {
   GstClockTime now, due;
 
-  if (!GST_CLOCK_TIME_IS_VALID (self->wait)
+  /* Sinks do not show anything meanwhile. */
+  if (!self->task.playing || !GST_CLOCK_TIME_IS_VALID (self->wait)
       || !GST_CLOCK_TIME_IS_VALID (item->running_time))
     return GST_CLOCK_TIME_NONE;
   now = gst_element_get_current_running_time (GST_ELEMENT_CAST (self));

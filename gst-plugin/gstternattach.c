@@ -412,6 +412,7 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
   GstTernAttach *self = GST_TERN_ATTACH (element);
   GstStateChangeReturn ret;
 
+  gst_tern_task_change_state (&self->task, transition);
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     forget_everything (self, FALSE);

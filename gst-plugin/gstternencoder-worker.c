@@ -509,7 +509,8 @@ say_pause (GstTernEncoder * self, gboolean pause, GstClockTime timeout)
 }
 
 /* Until there is something to do, or it is clear that the camera has stopped;
- * then what waits for further frames is to be answered. */
+ * then what waits for further frames is to be answered. One that the application
+ * has paused has not stopped. */
 static GstTernItem *
 worker_take (gpointer element)
 {
@@ -528,7 +529,8 @@ worker_take (gpointer element)
       say_pause (self, FALSE, 0);
     } else if (task->queue.head) {
       return gst_tern_task_take (task, task->queue.head);
-    } else if (!self->live || self->idle || timeout == 0 || task->eos) {
+    } else if (!self->live || self->idle || timeout == 0 || task->eos
+        || !task->playing) {
       g_cond_wait (&task->cond, &task->lock);
     } else if (gst_tern_task_now (task) < end) {
       gst_tern_task_wait_until (task, end);

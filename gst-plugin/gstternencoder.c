@@ -173,6 +173,12 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   GstTernEncoder *self = GST_TERN_ENCODER (element);
   GstStateChangeReturn ret;
 
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING) {
+    g_mutex_lock (&self->task.lock);
+    self->seen_at = gst_tern_task_now (&self->task);
+    g_mutex_unlock (&self->task.lock);
+  }
+  gst_tern_task_change_state (&self->task, transition);
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {

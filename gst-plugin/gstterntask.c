@@ -108,6 +108,16 @@ gst_tern_task_is_busy (const GstTernTask * self)
 
 /* ---- Time ---- */
 
+void
+gst_tern_task_change_state (GstTernTask * self, GstStateChange transition)
+{
+  g_mutex_lock (&self->lock);
+  self->playing =
+      GST_STATE_TRANSITION_NEXT (transition) == GST_STATE_PLAYING;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
 GstClockTime
 gst_tern_task_now (const GstTernTask * self)
 {

@@ -52,6 +52,8 @@ typedef struct
   const GstTernItem *current;   /* that is worked on; or NULL */
   GstFlowReturn flow;
   gboolean eos;                 /* the stream has ended */
+  gboolean playing;             /* the element is in PLAYING, and stays there:
+                                 * time that passes says something */
 } GstTernTask;
 
 /* @pad is @element's, and does not outlive it. The flow is FLUSHING. */
@@ -69,6 +71,9 @@ gpointer gst_tern_task_take (GstTernTask * self, GList * link);
 void gst_tern_task_empty (GstTernTask * self, gboolean flush);
 gboolean gst_tern_task_is_busy (const GstTernTask * self);
 
+/* At the top of change_state. */
+void gst_tern_task_change_state (GstTernTask * self,
+    GstStateChange transition);
 GstClockTime gst_tern_task_now (const GstTernTask * self);
 /* Until something changes, or it is @time. */
 void gst_tern_task_wait_until (GstTernTask * self, GstClockTime time);

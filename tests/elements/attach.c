@@ -621,6 +621,43 @@ GST_START_TEST (test_live_by_clock)
 }
 GST_END_TEST
 
+/* While the application has paused, no frame is late. */
+GST_START_TEST (test_live_in_paused)
+{
+  GstTestClock *clock = stop_clock ();
+  GstHarness *h = camera_harness ("ternattach attach=window");
+  GstHarness *text = text_side (h);
+  GstBus *bus = watch (h->element);
+  guint i;
+
+  gst_element_set_clock (h->element, GST_CLOCK (clock));
+  gst_element_set_base_time (h->element, 0);
+  g_atomic_int_set (&at_work, 1);
+  gst_pad_set_query_function (text->srcpad, frames_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 4);
+  gst_element_set_state (h->element, GST_STATE_PAUSED);
+  pass_time (h, clock, MS (60000));
+  push_result (text, 1, 0, 1);
+  /* The first two have left with this, the others wait. */
+  fail_unless_equals_int64 (pull_frame (h, 0), 1);
+  fail_unless_equals_int64 (pull_frame (h, 1), 1);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  /* As a pipeline does that goes on. */
+  gst_element_set_base_time (h->element, MS (60000));
+  gst_element_set_state (h->element, GST_STATE_PLAYING);
+  pass_time (h, clock, MS (100));
+  push_result (text, 2, 1, 2);
+  for (i = 2; i < 4; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), 2);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS | GST_MESSAGE_WARNING), 0);
+  unwatch (bus);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  let_clock_go (clock);
+}
+GST_END_TEST
+
 /* What is over the bound leaves a camera at once, whoever is at work. */
 GST_START_TEST (test_live_bound)
 {
@@ -663,6 +700,7 @@ main (void)
   tcase_add_loop_test (tc, test_dry_by_clock, 0, 3);
   tcase_add_test (tc, test_back_pressure);
   tcase_add_test (tc, test_live_by_clock);
+  tcase_add_test (tc, test_live_in_paused);
   tcase_add_test (tc, test_live_bound);
   return run_suite (suite);
 }

@@ -255,6 +255,31 @@ GST_START_TEST (test_idle)
 }
 GST_END_TEST
 
+/* A camera that the application has paused has not stopped; one that sends nothing afterwards has. */
+GST_START_TEST (test_idle_in_paused)
+{
+  GstHarness *h = gst_harness_new_parse ("ternencoder frame-rate=2/1 idle-timeout=1");
+  g_autofree char *events = NULL, *more = NULL;
+  GstBus *bus = watch (h->element);
+  guint i;
+
+  fail_unless_equals_int (gst_element_set_state (h->element, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < 20; i++)
+    gst_buffer_unref (gst_harness_push_and_pull (h, make_frame (MS (500 * i), MS (500), 0)));
+  fail_unless (gst_harness_push_event (h, gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, "a", NULL))));
+  events = events_until (h, GST_EVENT_TAG);
+  fail_unless_equals_string (events, "stream-start caps segment gap 0+0 tag ");
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 0);
+  fail_unless_equals_int (gst_element_set_state (h->element, GST_STATE_PLAYING), GST_STATE_CHANGE_SUCCESS);
+  more = events_until (h, GST_EVENT_CUSTOM_DOWNSTREAM);
+  fail_unless_equals_string (more, "tern-drain ");
+  gst_message_unref (wait_message (bus, GST_MESSAGE_INFO));
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* A file is waited for. */
 GST_START_TEST (test_no_idle_file)
 {
@@ -620,6 +645,7 @@ main (void)
   tcase_add_test (tc, test_late);
   tcase_add_test (tc, test_tells_progress);
   tcase_add_test (tc, test_idle);
+  tcase_add_test (tc, test_idle_in_paused);
   tcase_add_test (tc, test_no_idle_file);
   tcase_add_test (tc, test_stats);
   tcase_add_test (tc, test_events_while_flushing);
