@@ -17,6 +17,7 @@ typedef enum
   GST_TERN_IN_TIME,             /* it does not */
   GST_TERN_EARLY_FULL,          /* there is no room for more */
   GST_TERN_EARLY_DRY,           /* upstream waits for those that are held */
+  GST_TERN_EARLY_NEWEST,        /* ... and they are not held any more */
   GST_TERN_EARLY_DUE            /* live: it would be late at its sink */
 } GstTernEarly;
 
@@ -70,6 +71,8 @@ struct _GstTernAttach
   GstClockTime last_came;       /* when the last frame did, by the task's clock */
   GstClockTime last_text;       /* ... the last sign of text */
   guint64 dry_bytes;            /* held when upstream stopped for them; 0 */
+  gboolean newest;              /* ... before a window was whole: from then on
+                                 * they are not held, until READY */
 
   /* The video's streaming thread's. */
   GstSegment segment;
@@ -108,6 +111,9 @@ void gst_tern_attach_move (GstTernAttach * self, GstClockTime by);
 /* Holds a frame (transfer full), as long as it takes. */
 GstFlowReturn gst_tern_attach_hold_frame (GstTernAttach * self,
     GstBuffer * buffer);
+/* With the lock, which is not held meanwhile: whether results will come although
+ * no more frames do, to this element. */
+gboolean gst_tern_attach_text_is_at_work (GstTernAttach * self);
 /* With the lock: upstream wants what it lent. */
 void gst_tern_attach_return_loans (GstTernAttach * self);
 /* Text hears that a frame leaves. */

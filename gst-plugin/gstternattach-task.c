@@ -23,6 +23,8 @@
 #define LOAN_TIME (250 * GST_MSECOND)
 /* ... or wait for something that waits for the video. */
 #define DRY_TIME (5 * GST_SECOND)
+/* ... whose queues are full, while no window was whole yet. */
+#define FULL_TIME (500 * GST_MSECOND)
 
 typedef enum
 {
@@ -30,7 +32,8 @@ typedef enum
   HEAD_READY,
   HEAD_WAITS,
   HEAD_KEPT,                    /* waits for the end of text alone */
-  HEAD_OVER                     /* waits, and there are too many */
+  HEAD_OVER,                    /* waits, and there are too many */
+  HEAD_NEWEST                   /* does not wait any more */
 } HeadState;
 
 /* ---- Buffers that upstream misses ---- */
@@ -138,19 +141,14 @@ gst_tern_attach_describe (GstTernAttach * self, HeldItem * item)
 /* Whether text will come although no more frames do. Asks without the lock:
  * what comes meanwhile is seen afterwards, for who is not at work has handed it
  * over. */
-static gboolean
-text_is_at_work (GstTernAttach * self)
+gboolean
+gst_tern_attach_text_is_at_work (GstTernAttach * self)
 {
   GstClockTime patience = self->last_text + WORK_PATIENCE;
-  gboolean busy = FALSE;
-  GstQuery *query;
+  gboolean busy;
 
   g_mutex_unlock (&self->task.lock);
-  query = gst_query_new_custom (GST_QUERY_CUSTOM,
-      gst_structure_new_empty (GST_TERN_QUERY_WORK));
-  if (gst_pad_peer_query (self->textpad, query))
-    gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
-  gst_query_unref (query);
+  busy = gst_tern_query_work (self->textpad);
   g_mutex_lock (&self->task.lock);
   return busy && gst_tern_task_now (&self->task) < patience;
 }
@@ -167,7 +165,7 @@ wait_for_room (GstTernAttach * self)
   while (task->flow == GST_FLOW_OK && !self->live) {
     if (task->bytes > get_limit (self))
       g_cond_wait (&task->cond, &task->lock);
-    else if (task->bytes > READ_AHEAD && text_is_at_work (self))
+    else if (task->bytes > READ_AHEAD && gst_tern_attach_text_is_at_work (self))
       gst_tern_task_wait_until (task, gst_tern_task_now (task) + WORK_POLL);
     else
       return;
@@ -238,6 +236,10 @@ get_head_state (GstTernAttach * self, Result ** result)
   if (!GST_IS_BUFFER (item->base.object) || item->unanswered)
     return HEAD_READY;
 
+  if (self->newest) {
+    *result = g_queue_peek_tail (&self->results);
+    return HEAD_NEWEST;
+  }
   *result = gst_tern_attach_find_window (self, item);
   if (*result)
     return HEAD_READY;
@@ -261,12 +263,57 @@ tail_is_eos (GstTernAttach * self)
       && GST_EVENT_TYPE (item->base.object) == GST_EVENT_EOS;
 }
 
+/* With the lock, which is not held meanwhile. */
+static gboolean
+upstream_is_full (GstTernAttach * self)
+{
+  gboolean full;
+
+  g_mutex_unlock (&self->task.lock);
+  full = gst_tern_upstream_is_full (self->sinkpad);
+  g_mutex_lock (&self->task.lock);
+  return full;
+}
+
+/* The same. Another captioner may hold the frames that would come. */
+static gboolean
+anybody_is_at_work (GstTernAttach * self)
+{
+  gboolean busy;
+
+  if (gst_tern_attach_text_is_at_work (self))
+    return TRUE;
+  g_mutex_unlock (&self->task.lock);
+  busy = gst_tern_query_work (self->sinkpad);
+  g_mutex_lock (&self->task.lock);
+  return busy;
+}
+
+/* Nobody works, and nothing came for @time: frames leave. Where there is no room
+ * for the first window, there is none for the others either: frames that are
+ * held would all have the result of a window before theirs, and stand still for
+ * each. */
+static void
+let_go (GstTernAttach * self, GstClockTime time, gboolean full)
+{
+  if (self->last_came + time > gst_tern_task_now (&self->task)
+      || self->task.buffers == 0)
+    return;
+  if (full && self->results.length == 0)
+    self->newest = TRUE;
+  else                          /* next time, half of it must be enough */
+    self->dry_bytes = MAX (self->task.bytes / 2, 1);
+  /* Who was asked may have taken its time. */
+  self->last_came = gst_tern_task_now (&self->task);
+}
+
 /* Nothing comes, and frames wait. Does what is due now; returns when to look
  * again, or NONE. */
 static GstClockTime
 look_after_upstream (GstTernAttach * self)
 {
-  GstClockTime now = gst_tern_task_now (&self->task), dry;
+  GstClockTime now = gst_tern_task_now (&self->task), since;
+  gboolean first = self->results.length == 0, full;
 
   if (self->task.buffers == 0 || self->waiting || tail_is_eos (self))
     return GST_CLOCK_TIME_NONE;
@@ -279,17 +326,16 @@ look_after_upstream (GstTernAttach * self)
   /* A live source stops when it wants to. */
   if (self->live)
     return GST_CLOCK_TIME_NONE;
-  dry = MAX (self->last_came, self->last_text) + DRY_TIME;
-  if (now < dry)
-    return dry;
-  if (text_is_at_work (self))
+  since = MAX (self->last_came, self->last_text);
+  if (now < since + (first ? FULL_TIME : DRY_TIME))
+    return since + (first ? FULL_TIME : DRY_TIME);
+  full = first && upstream_is_full (self);
+  if (now < since + DRY_TIME && !full)
+    return MIN (since + DRY_TIME, now + FULL_TIME);
+  if (anybody_is_at_work (self))
     self->last_text = now;
-  else if (self->last_came + DRY_TIME <= now && self->task.buffers > 0) {
-    /* Next time, half of it must be enough. */
-    self->dry_bytes = MAX (self->task.bytes / 2, 1);
-    /* Who was asked may have taken its time. */
-    self->last_came = gst_tern_task_now (&self->task);
-  }
+  else
+    let_go (self, full ? FULL_TIME : DRY_TIME, full);
   return now;
 }
 
@@ -343,6 +389,10 @@ wait_for_head (GstTernAttach * self, Result ** result, GstTernEarly * early)
 
     if (state == HEAD_READY)
       return GST_FLOW_OK;
+    if (state == HEAD_NEWEST) {
+      *early = GST_TERN_EARLY_NEWEST;
+      return GST_FLOW_OK;
+    }
     if (state != HEAD_NONE && state != HEAD_KEPT && self->live) {
       *early = live_head_is_early (self, state, &until);
       if (*early) {
@@ -355,7 +405,7 @@ wait_for_head (GstTernAttach * self, Result ** result, GstTernEarly * early)
         *early = self->dry_bytes > 0 ? GST_TERN_EARLY_DRY : GST_TERN_EARLY_FULL;
         return GST_FLOW_OK;
       }
-      idle = !text_is_at_work (self);
+      idle = !gst_tern_attach_text_is_at_work (self);
       if (idle)
         continue;
       until = gst_tern_task_now (&self->task) + WORK_POLL;
@@ -402,6 +452,15 @@ warn_of_early (GstTernAttach * self, const HeldItem * item)
               "beside the video (of audio, for a muxer) must hold a whole "
               "window and more, see max-size-time and max-size-bytes of queue, "
               "or set attach=newest", item->held_seconds));
+      break;
+    case GST_TERN_EARLY_NEWEST:
+      GST_ELEMENT_WARNING (self, STREAM, FAILED,
+          ("Frames carry the newest result from now on, not that of their "
+              "window."),
+          ("the source sent nothing more while %.1f s of video waited, for "
+              "queues of its other streams (audio) are full, and hold less than "
+              "a window. Those of decodebin hold one; with playbin3 and "
+              "decodebin3 set attach=newest", item->held_seconds));
       break;
     case GST_TERN_EARLY_DUE:
       GST_ELEMENT_WARNING (self, STREAM, FAILED, ("%s", text),

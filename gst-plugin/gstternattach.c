@@ -328,6 +328,18 @@ gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
   }
 }
 
+/* Frames are here that will leave. */
+static gboolean
+is_at_work (GstTernAttach * self)
+{
+  gboolean busy;
+
+  g_mutex_lock (&self->task.lock);
+  busy = self->task.buffers > 0 && gst_tern_attach_text_is_at_work (self);
+  g_mutex_unlock (&self->task.lock);
+  return busy;
+}
+
 static gboolean
 gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
@@ -335,6 +347,10 @@ gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
   GstClockTime min, max, text_min;
   gboolean live;
 
+  if (gst_tern_is_work_query (query) && is_at_work (self)) {
+    gst_tern_answer_work_query (query, TRUE);
+    return TRUE;
+  }
   if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
     return gst_pad_query_default (pad, parent, query);
   if (!gst_pad_peer_query (self->sinkpad, query))
@@ -418,7 +434,7 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
     forget_everything (self, FALSE);
     self->attached = self->early = self->most_held = 0;
     self->dry_bytes = 0;
-    self->warned = FALSE;
+    self->warned = self->newest = FALSE;
   }
   return ret;
 }

@@ -4,6 +4,7 @@
 #include <gst/base/gstbasesrc.h>
 
 #define MOST_HOPS 64            /* pads from here to a source */
+#define MOST_QUEUE_HOPS 8       /* from a demuxer to the queue of a stream */
 #define MOST_CORRECTED GST_SECOND       /* by which a stream began earlier */
 
 gboolean
@@ -154,6 +155,86 @@ gst_tern_upstream_is_live (GstPad * sinkpad)
     live = has_live_source (sinkpad, MOST_HOPS);
   gst_query_unref (query);
   return live;
+}
+
+/* A queue, or a pad of a multiqueue. */
+static gboolean
+holds_buffers (gpointer object)
+{
+  GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (object),
+      "current-level-buffers");
+  guint level = 0;
+
+  if (spec && spec->value_type == G_TYPE_UINT)
+    g_object_get (object, spec->name, &level, NULL);
+  return level > 0;
+}
+
+static gboolean
+is_full_behind (GstPad * srcpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (srcpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean full = holds_buffers (srcpad) || (element
+      && holds_buffers (element));
+
+  if (peer && hops > 0 && !full) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    for (i = 0; i < links->len && !full; i++)
+      full = is_full_behind (g_ptr_array_index (links, i), hops - 1);
+  }
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return full;
+}
+
+static gboolean
+others_are_full (GstElement * element, GstPad * ours)
+{
+  g_autoptr (GPtrArray) pads =
+      g_ptr_array_new_with_free_func (gst_object_unref);
+  GstIterator *it = gst_element_iterate_src_pads (element);
+  gboolean full = FALSE;
+  guint i;
+
+  while (gst_iterator_foreach (it, add_pad, pads) == GST_ITERATOR_RESYNC) {
+    g_ptr_array_set_size (pads, 0);
+    gst_iterator_resync (it);
+  }
+  gst_iterator_free (it);
+  for (i = 0; i < pads->len && !full; i++)
+    full = g_ptr_array_index (pads, i) != ours
+        && is_full_behind (g_ptr_array_index (pads, i), MOST_QUEUE_HOPS);
+  return full;
+}
+
+static gboolean
+is_full_beside (GstPad * sinkpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (sinkpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean full = FALSE;
+
+  /* The inner side of a ghost pad is no element's. */
+  if (peer && !holds_buffers (peer) && !(element && holds_buffers (element))) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    full = element && others_are_full (element, peer);
+    for (i = 0; i < links->len && !full && hops > 0; i++)
+      full = is_full_beside (g_ptr_array_index (links, i), hops - 1);
+  }
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return full;
+}
+
+gboolean
+gst_tern_upstream_is_full (GstPad * sinkpad)
+{
+  return is_full_beside (sinkpad, MOST_HOPS);
 }
 
 guint
@@ -325,6 +406,19 @@ gboolean
 gst_tern_is_windows_query (GstQuery * query)
 {
   return is_query (query, GST_TERN_QUERY_WINDOWS);
+}
+
+gboolean
+gst_tern_query_work (GstPad * sinkpad)
+{
+  GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_WORK));
+  gboolean busy = FALSE;
+
+  if (gst_pad_peer_query (sinkpad, query))
+    gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
+  gst_query_unref (query);
+  return busy;
 }
 
 gboolean

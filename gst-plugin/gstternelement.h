@@ -88,7 +88,8 @@ void gst_tern_heard_refused (GstTernHeard * self, GstElement * element,
 #define GST_TERN_EVENT_LOOKING "tern-looking"
 
 /* A custom query upstream from ternattach: is anybody at work (boolean `busy`),
- * so that results will come although no more frames do? */
+ * so that results will come although no more frames do, or frames that wait for
+ * theirs further up? */
 #define GST_TERN_QUERY_WORK "tern-work"
 
 /* A custom query upstream from ternattach, whose live frames wait for their
@@ -114,6 +115,8 @@ gboolean gst_tern_query_windows (GstPad * srcpad, guint64 * window,
     guint64 * hop);
 gboolean gst_tern_is_windows_query (GstQuery * query);
 
+/* Whether somebody upstream of @sinkpad is at work. */
+gboolean gst_tern_query_work (GstPad * sinkpad);
 gboolean gst_tern_is_work_query (GstQuery * query);
 /* Who is @busy says so; who is not leaves what others said. */
 void gst_tern_answer_work_query (GstQuery * query, gboolean busy);
@@ -142,6 +145,10 @@ GPtrArray *gst_tern_linked_inside (GstPad * pad);
 /* Asks upstream of @sinkpad whether it is live; while nobody there can answer
  * yet, its sources. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
+/* Nothing comes to @sinkpad: whether that may be because another stream of the
+ * same source is full. There are buffers of that in a queue, and none in those on
+ * the way here. */
+gboolean gst_tern_upstream_is_full (GstPad * sinkpad);
 
 /* How many buffers there are in all of a pool; 0 when there is no limit, or no
  * @pool. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
+#include <string.h>
 #include <gst/check/gsttestclock.h>
 
 /* A second harness on text_sink; results are made by hand. */
@@ -510,6 +511,96 @@ GST_START_TEST (test_dry_by_clock)
 }
 GST_END_TEST
 
+static GstPadProbeReturn
+stay_closed (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  return GST_PAD_PROBE_OK;
+}
+
+/* ternattach beside another branch, which takes what comes unless it is @full. */
+static GstHarness *
+start_beside (gboolean full)
+{
+  GstElement *bin = gst_parse_bin_from_description ("tee name=d  d. ! queue name=a max-size-time=0 ! fakesink sync=false "
+      "async=false  d. ! identity ! ternattach name=t attach=window", FALSE, NULL);
+
+  fail_unless (bin != NULL);
+  if (full) {
+    GstElement *queue = gst_bin_get_by_name (GST_BIN (bin), "a");
+    GstPad *pad = gst_element_get_static_pad (queue, "src");
+
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, stay_closed, NULL, NULL);
+    gst_object_unref (pad);
+    gst_object_unref (queue);
+  }
+  add_ghost (bin, "sink", "d", "sink");
+  add_ghost (bin, "text_sink", "t", "text_sink");
+  add_ghost (bin, "src", "t", "src");
+  return bin_harness (bin);
+}
+
+static guint
+queued_beside (GstHarness *h)
+{
+  GstElement *queue = gst_bin_get_by_name (GST_BIN (h->element), "a");
+  guint n;
+
+  g_object_get (queue, "current-level-buffers", &n, NULL);
+  gst_object_unref (queue);
+  return n;
+}
+
+/* When another stream of a file is full (1, 2), no first window will be whole: frames do not wait any more, once nobody is at
+ * work (2). Else (0) a file may take its time. */
+GST_START_TEST (test_full_by_clock)
+{
+  GstTestClock *clock = stop_clock ();
+  GstHarness *h = start_beside (__i__ > 0);
+  GstHarness *text = text_side (h);
+  GstBus *bus = watch (h->element);
+  gint n = g_atomic_int_get (&asked);
+  guint i;
+
+  g_atomic_int_set (&at_work, __i__ == 2);
+  gst_pad_set_query_function (text->srcpad, work_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 3);
+  while ((queued_beside (h) > 0) != (__i__ > 0))
+    g_thread_yield ();
+  pass_time (h, clock, MS (500));
+  if (__i__ == 2) {
+    wait_until_asked (n);
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+    g_atomic_int_set (&at_work, 0);
+    pass_time (h, clock, MS (500));
+  } else if (__i__ == 0) {
+    pass_time (h, clock, MS (4400));
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+    fail_unless_equals_int (g_atomic_int_get (&asked), n);
+    pass_time (h, clock, MS (100));
+  }
+  fail_unless_equals_int64 (pull_frame (h, 0), -1);
+  fail_unless_equals_int64 (pull_frame (h, 1), -1);
+  if (__i__ == 0) {
+    expect_warning_of (bus, "queues beside the video");
+    push_result (text, 1, 0, 2);
+    fail_unless_equals_int64 (pull_frame (h, 2), 1);
+  } else {
+    expect_warning_of (bus, "newest result from now on");
+    fail_unless_equals_int64 (pull_frame (h, 2), -1);
+    push_result (text, 1, 0, 2);
+    push_frames (h, 3, 9);
+    for (i = 3; i < 9; i++)
+      fail_unless_equals_int64 (pull_frame (h, i), 1);
+  }
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 0);
+  unwatch (bus);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  let_clock_go (clock);
+}
+GST_END_TEST
+
 static gboolean
 frames_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
@@ -698,6 +789,7 @@ main (void)
   tcase_add_test (tc, test_no_copy);
   tcase_add_test (tc, test_loans_by_clock);
   tcase_add_loop_test (tc, test_dry_by_clock, 0, 3);
+  tcase_add_loop_test (tc, test_full_by_clock, 0, 3);
   tcase_add_test (tc, test_back_pressure);
   tcase_add_test (tc, test_live_by_clock);
   tcase_add_test (tc, test_live_in_paused);

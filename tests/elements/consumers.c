@@ -460,6 +460,40 @@ GST_START_TEST (test_udp)
 }
 GST_END_TEST
 
+static gboolean
+somebody_works (GstHarness *h)
+{
+  GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM, gst_structure_new_empty ("tern-work"));
+  gboolean busy = FALSE;
+
+  gst_pad_peer_query (h->sinkpad, query);
+  gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
+  gst_query_unref (query);
+  return busy;
+}
+
+/* Whoever waits for frames behind a captioner, another one for instance, can tell that it holds them. */
+GST_START_TEST (test_held_frames_are_work)
+{
+  GstHarness *h = chain_harness ("terncaption attach=window window=2000000000 ! identity");
+  guint i;
+
+  fake_hold (TRUE);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  fail_if (somebody_works (h));
+  for (i = 0; i < 5; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500 * i), MS (500), 0)), GST_FLOW_OK);
+  fake_wait_begun (1);
+  fail_unless (somebody_works (h));
+  fake_hold (FALSE);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (i = 0; i < 5; i++)
+    gst_buffer_unref (gst_harness_pull (h));
+  fail_if (somebody_works (h));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -480,6 +514,7 @@ main (void)
   tcase_add_loop_test (tc, test_live_last, 0, G_N_ELEMENTS (alone));
   tcase_add_test (tc, test_live_last_muxed);
   tcase_add_test (tc, test_udp);
+  tcase_add_test (tc, test_held_frames_are_work);
   status = run_suite (suite);
   g_rmdir (folder);
   g_free (folder);

@@ -81,9 +81,16 @@ GstHarness *
 chain_harness (const char *launch)
 {
   GstElement *bin = gst_parse_bin_from_description (launch, TRUE, NULL);
-  GstHarness *h;
 
   fail_unless (bin != NULL);
+  return bin_harness (bin);
+}
+
+GstHarness *
+bin_harness (GstElement *bin)
+{
+  GstHarness *h;
+
   h = gst_harness_new_with_element (bin, "sink", "src");
   gst_object_unref (bin);
   gst_pad_set_query_function (h->srcpad, file_query);
@@ -474,4 +481,27 @@ open_gate (Gate *gate)
   gate->go = TRUE;
   g_cond_broadcast (&gate->cond);
   g_mutex_unlock (&gate->lock);
+}
+
+void
+add_ghost (GstElement *bin, const char *name, const char *child, const char *pad)
+{
+  GstElement *element = gst_bin_get_by_name (GST_BIN (bin), child);
+  GstPad *target = gst_element_get_static_pad (element, pad);
+
+  fail_unless (gst_element_add_pad (bin, gst_ghost_pad_new (name, target)));
+  gst_object_unref (target);
+  gst_object_unref (element);
+}
+
+void
+expect_warning_of (GstBus *bus, const char *words)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *debug = NULL;
+
+  gst_message_parse_warning (message, &error, &debug);
+  fail_unless (strstr (error->message, words) || strstr (debug, words), "%s (%s)", error->message, debug);
+  gst_message_unref (message);
 }

@@ -20,6 +20,8 @@ int run_suite (Suite *suite);
 GstHarness *file_harness (const char *launch, const char *sink, const char *src);
 /* The same for several elements in a row, as a bin. */
 GstHarness *chain_harness (const char *launch);
+/* The same for a bin that has pads sink and src; takes it. */
+GstHarness *bin_harness (GstElement *bin);
 /* The element gets a bus, which the caller owns. */
 GstBus *watch (GstElement *element);
 /* Gives the bus back: what is still on it holds the element. */
@@ -89,5 +91,9 @@ GstStructure *wait_result (GstBus *bus);
 /* The debug text of the next WARNING has all of @words (NULL-terminated), and it is RESOURCE SETTINGS. */
 void expect_refusal (GstBus *bus, const char *const *words);
 void expect_no_warning (GstBus *bus);
+/* The next WARNING has @words in its text or debug text. */
+void expect_warning_of (GstBus *bus, const char *words);
+/* A pad @name of the bin, which is @pad of the element @child. */
+void add_ghost (GstElement *bin, const char *name, const char *child, const char *pad);
 /* The property @name reads @expected, as GStreamer spells it; NULL: unset. */
 void expect_value (gpointer object, const char *name, const char *expected);
