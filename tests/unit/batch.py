@@ -215,8 +215,8 @@ def check_too_deep(folder):
           and str(last / "d") in failures.read_text(), "what lies deeper is told, and listed", run, failures.read_text())
     (last / "a.ppm").unlink()
     run = tern(top)
-    point(run[0] == 1 and run[2].count("expected") == run[2].count("at most 64 deep") == 1, "where all of it does that is all that is told",
-          run)
+    point(run[0] == 1 and run[2].count("expected") == run[2].count("at most 64 deep") == 1,
+          "where all of it does that is all that is told", run)
     run = tern(last / "d")
     point(run[0] == 0 and len(lines(run[1])) == 1, "and it is done when it is named", run)
 
