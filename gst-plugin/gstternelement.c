@@ -481,13 +481,31 @@ gst_tern_format_event (GstPad * pad, GstObject * parent, GstPad * srcpad,
 }
 
 GstFlowReturn
-gst_tern_format_nothing (GstPad * srcpad, GstBuffer * buffer)
+gst_tern_format_results (GstElement * element, GstPad * srcpad,
+    GstBuffer * buffer, GstTernFormatFunc make)
 {
-  if (GST_BUFFER_PTS_IS_VALID (buffer))
+  GstFlowReturn flow = GST_FLOW_OK;
+  const GstStructure *result;
+  gboolean nothing = TRUE;
+  gpointer state = NULL;
+  GstBuffer *out;
+
+  while (flow == GST_FLOW_OK
+      && (result = gst_tern_buffer_next_result (buffer, &state))) {
+    out = make (element, result);
+    if (!out)
+      continue;
+    GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
+    GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
+    gst_tern_buffer_set_result (out, result);
+    flow = gst_pad_push (srcpad, out);
+    nothing = FALSE;
+  }
+  if (nothing && GST_BUFFER_PTS_IS_VALID (buffer))
     gst_pad_push_event (srcpad, gst_event_new_gap (GST_BUFFER_PTS (buffer),
             GST_BUFFER_DURATION (buffer)));
   gst_buffer_unref (buffer);
-  return GST_FLOW_OK;
+  return flow;
 }
 
 GstIterator *

@@ -161,8 +161,14 @@ GstFlowReturn gst_tern_event_flow (GstPad * srcpad);
  * go on as they are, caps as those of @srcpad's template. */
 GstFlowReturn gst_tern_format_event (GstPad * pad, GstObject * parent,
     GstPad * srcpad, GstEvent * event);
-/* Nothing is made of @buffer, which is taken: sinks and muxers go on. */
-GstFlowReturn gst_tern_format_nothing (GstPad * srcpad, GstBuffer * buffer);
+/* What @element makes of a result; NULL: nothing. */
+typedef GstBuffer *(*GstTernFormatFunc) (GstElement * element,
+    const GstStructure * result);
+/* Pushes what is made of each result of @buffer, which is taken, with that result
+ * and the buffer's times. Where it is nothing at all, a gap lets sinks and muxers
+ * go on. */
+GstFlowReturn gst_tern_format_results (GstElement * element, GstPad * srcpad,
+    GstBuffer * buffer, GstTernFormatFunc make);
 
 /* For iterate_internal_links of a pad whose data go to or come from @other
  * alone. */

@@ -85,9 +85,10 @@ is_last (GstTernJsonEnc * self, const GstStructure * result)
 }
 
 /* The line of a result; NULL when it was the same before. */
-static gchar *
-make_line (GstTernJsonEnc * self, const GstStructure * structure)
+static GstBuffer *
+make_line (GstElement * element, const GstStructure * structure)
 {
+  GstTernJsonEnc *self = GST_TERN_JSON_ENC (element);
   gchar *json, *line = NULL;
   TernResult result;
 
@@ -101,43 +102,14 @@ make_line (GstTernJsonEnc * self, const GstStructure * structure)
     g_free (json);
   }
   gst_tern_result_clear (&result);
-  return line;
-}
-
-/* Takes @line. */
-static GstFlowReturn
-push_line (GstTernJsonEnc * self, gchar * line, GstBuffer * buffer,
-    const GstStructure * result)
-{
-  GstBuffer *out = gst_buffer_new_wrapped (line, strlen (line));
-
-  GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
-  GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
-  gst_tern_buffer_set_result (out, result);
-  return gst_pad_push (self->srcpad, out);
+  return line ? gst_buffer_new_wrapped (line, strlen (line)) : NULL;
 }
 
 static GstFlowReturn
 gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
-  GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
-  GstFlowReturn flow = GST_FLOW_OK;
-  const GstStructure *result;
-  gboolean nothing = TRUE;
-  gpointer state = NULL;
-  gchar *line;
-
-  while (flow == GST_FLOW_OK
-      && (result = gst_tern_buffer_next_result (buffer, &state))) {
-    line = make_line (self, result);
-    if (line)
-      flow = push_line (self, line, buffer, result);
-    nothing &= !line;
-  }
-  if (nothing)
-    return gst_tern_format_nothing (self->srcpad, buffer);
-  gst_buffer_unref (buffer);
-  return flow;
+  return gst_tern_format_results (GST_ELEMENT_CAST (parent),
+      GST_TERN_JSON_ENC (parent)->srcpad, buffer, make_line);
 }
 
 static GstFlowReturn

@@ -20,7 +20,6 @@
 
 #include "gstternelement.h"
 #include "gstternklv.h"
-#include "gstternmeta.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_tern_klv_enc_debug);
 #define GST_CAT_DEFAULT gst_tern_klv_enc_debug
@@ -45,45 +44,24 @@ GST_ELEMENT_REGISTER_DEFINE (ternklvenc, "ternklvenc", GST_RANK_NONE,
 
 /* NULL: it makes none, which is a warning. */
 static GstBuffer *
-make_packet (GstTernKlvEnc * self, GstBuffer * buffer,
-    const GstStructure * result)
+make_packet (GstElement * element, const GstStructure * result)
 {
   GError *error = NULL;
-  GstBuffer *packet;
+  GstBuffer *packet = gst_tern_klv_encode (result, &error);
 
-  packet = gst_tern_klv_encode (result, &error);
   if (!packet) {
-    GST_ELEMENT_WARNING (self, STREAM, ENCODE,
+    GST_ELEMENT_WARNING (element, STREAM, ENCODE,
         ("A result could not be made a KLV packet."), ("%s", error->message));
     g_error_free (error);
-    return NULL;
   }
-  gst_buffer_copy_into (packet, buffer, GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
-  gst_tern_buffer_set_result (packet, result);
   return packet;
 }
 
 static GstFlowReturn
 gst_tern_klv_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
-  GstTernKlvEnc *self = GST_TERN_KLV_ENC (parent);
-  GstFlowReturn flow = GST_FLOW_OK;
-  const GstStructure *result;
-  gboolean nothing = TRUE;
-  gpointer state = NULL;
-  GstBuffer *packet;
-
-  while (flow == GST_FLOW_OK
-      && (result = gst_tern_buffer_next_result (buffer, &state))) {
-    packet = make_packet (self, buffer, result);
-    nothing &= !packet;
-    if (packet)
-      flow = gst_pad_push (self->srcpad, packet);
-  }
-  if (nothing)
-    return gst_tern_format_nothing (self->srcpad, buffer);
-  gst_buffer_unref (buffer);
-  return flow;
+  return gst_tern_format_results (GST_ELEMENT_CAST (parent),
+      GST_TERN_KLV_ENC (parent)->srcpad, buffer, make_packet);
 }
 
 static GstFlowReturn
