@@ -186,6 +186,29 @@ GST_START_TEST (test_flush)
 }
 GST_END_TEST
 
+static gboolean
+refuse_group_done (GstPad *pad, GstObject *parent, GstEvent *event)
+{
+  gboolean refused = GST_EVENT_TYPE (event) == GST_EVENT_STREAM_GROUP_DONE;
+
+  gst_event_unref (event);
+  return !refused;
+}
+
+/* textoverlay hands events of text to its video pad, which takes none once the video has ended. */
+GST_START_TEST (test_group_done)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=p");
+
+  gst_pad_set_event_function (h->sinkpad, refuse_group_done);
+  push_tokens (h, 0, 3);
+  fail_unless (gst_harness_push_event (h, gst_event_new_stream_group_done (7)));
+  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
+  g_free (pull_text (h, 0, MS (1500)));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -196,5 +219,6 @@ main (void)
   tcase_add_loop_test (tc, test_after_eos, 0, G_N_ELEMENTS (cases) * N_ELEMENTS);
   tcase_add_loop_test (tc, test_before_eos, 0, G_N_ELEMENTS (cases) * N_ELEMENTS);
   tcase_add_loop_test (tc, test_flush, 0, N_ELEMENTS);
+  tcase_add_test (tc, test_group_done);
   return run_suite (suite);
 }

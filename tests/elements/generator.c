@@ -72,29 +72,6 @@ GST_START_TEST (test_gap_at_start)
 }
 GST_END_TEST
 
-static gboolean
-refuse_group_done (GstPad *pad, GstObject *parent, GstEvent *event)
-{
-  gboolean refused = GST_EVENT_TYPE (event) == GST_EVENT_STREAM_GROUP_DONE;
-
-  gst_event_unref (event);
-  return !refused;
-}
-
-/* textoverlay hands events of text to its video pad, which takes none once the video has ended. */
-GST_START_TEST (test_group_done)
-{
-  GstHarness *h = start_generator ("terngenerator prompt=p");
-
-  gst_pad_set_event_function (h->sinkpad, refuse_group_done);
-  push_tokens (h, 0, 3);
-  fail_unless (gst_harness_push_event (h, gst_event_new_stream_group_done (7)));
-  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
-  expect_text (h, 0, 1500, "3 frames, p");
-  gst_harness_teardown (h);
-}
-GST_END_TEST
-
 GST_START_TEST (test_other_encoder)
 {
   GstHarness *h = file_harness ("terngenerator", "sink", "src");
@@ -792,7 +769,6 @@ main (void)
   tcase_add_test (tc, test_windows);
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
   tcase_add_test (tc, test_gap_at_start);
-  tcase_add_test (tc, test_group_done);
   tcase_add_test (tc, test_other_encoder);
   tcase_add_test (tc, test_other_encoder_is_one_fault);
   tcase_add_test (tc, test_one_result_everywhere);
