@@ -214,8 +214,9 @@ check (const Fixture *f)
       guint n = MIN (step, ROWS - t);
 
       g_assert_true (eval (f, 2, t, n, NULL, other[0]));
-      for (guint i = 0; i < n * WIDTH; i++)
-        g_assert_cmpfloat (fabsf (other[0][i] - whole[t][i]), <, rounding (sizes[t][i]));
+      for (guint r = 0; r < n; r++)
+        for (guint c = 0; c < WIDTH; c++)
+          g_assert_cmpfloat (fabsf (other[r][c] - whole[t + r][c]), <, rounding (sizes[t + r][c]));
     }
 }
 

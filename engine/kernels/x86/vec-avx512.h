@@ -124,7 +124,16 @@ static inline vi v_to_int (vf v) { return _mm512_cvtps_epi32 (v); }
 static inline vi v_int_zero (void) { return _mm512_setzero_si512 (); }
 static inline vi v_int_add (vi a, vi b) { return _mm512_add_epi32 (a, b); }
 static inline vi v_int_sub (vi a, vi b) { return _mm512_sub_epi32 (a, b); }
-static inline gint32 v_int_sum (vi v) { return _mm512_reduce_add_epi32 (v); }
+/* It wraps, as what is no number may make it: gcc's reduction would add as C does. */
+static inline gint32
+v_int_sum (vi v)
+{
+  __m256i half = _mm256_add_epi32 (_mm512_castsi512_si256 (v), _mm512_extracti64x4_epi64 (v, 1));
+  __m128i a = _mm_add_epi32 (_mm256_castsi256_si128 (half), _mm256_extracti128_si256 (half, 1));
+
+  a = _mm_add_epi32 (a, _mm_shuffle_epi32 (a, 0x4e));
+  return _mm_cvtsi128_si32 (_mm_add_epi32 (a, _mm_shuffle_epi32 (a, 0xb1)));
+}
 
 static inline vi v_int_set (gint32 i) { return _mm512_set1_epi32 (i); }
 static inline vi v_int_load (const void *p) { return _mm512_loadu_si512 (p); }
