@@ -24,7 +24,7 @@ class Server:
     """Running, at .address; .port, .host for sockets."""
 
     def __init__(self, tern, *args, env=None, before=()):
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.NamedTemporaryFile("w+")    # read by its name: to seek in it would move where the program writes
         self.process = subprocess.Popen([*before, tern, "serve", "--listen", "127.0.0.1:0", *map(str, args)],
                                         stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True,
                                         env=dict(os.environ, LC_ALL="C", **(env or {})))
@@ -32,8 +32,7 @@ class Server:
         self.host, self.port = "127.0.0.1", int(self.address.rsplit(":", 1)[1])
 
     def said(self):
-        self.log.seek(0)
-        return self.log.read()
+        return pathlib.Path(self.log.name).read_text()
 
     def wait_for(self, pattern):
         """What the program says on stderr; fails when it ends or says it not at all."""
