@@ -82,6 +82,8 @@ static const char *const texts[] = { "", "user", "system", "assistant", "tool", 
   "data:video/jpeg;base64,AA==,,", "<|im_end|>", "<image>", "<|im_", "end|>", "\356\200\2000\356\200\201", "reader", "json",
   "\303\251", "{}", "http://x" };
 
+static const char *const scalars[] = { "null", "true", "false", "0", "-1", "1", "1e300", "0.5", "9223372036854775807" };
+
 static void
 write_any (GString *out, Bytes *bytes, guint depth)
 {
@@ -89,8 +91,7 @@ write_any (GString *out, Bytes *bytes, guint depth)
 
   switch (kind) {
     case 0:
-      g_string_append (out, (const char *[]) { "null", "true", "false", "0", "-1", "1", "1e300", "0.5", "9223372036854775807" }
-          [next_below (bytes, 9)]);
+      g_string_append (out, scalars[next_below (bytes, G_N_ELEMENTS (scalars))]);
       break;
     case 1:
     case 2:
