@@ -76,17 +76,19 @@ GST_START_TEST (test_asked_for)
       " ! terncaption name=c ! fakesink sync=false", NULL);
   TernModel *model = open_model (TERN_MODEL_TEXT | TERN_MODEL_VISION);
   GstBus *bus = gst_element_get_bus (pipeline);
+  gboolean end = FALSE;
   guint results = 0;
-  GstMessage *message;
 
   gst_bus_set_sync_handler (bus, answer_context, model, NULL);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  do {
-    message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT);
+  while (!end) {
+    GstMessage *message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT);
+
     fail_unless (GST_MESSAGE_TYPE (message) != GST_MESSAGE_ERROR, "%" GST_PTR_FORMAT, message);
     results += gst_message_has_name (message, "tern-result");
+    end = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
     gst_message_unref (message);
-  } while (GST_MESSAGE_TYPE (message) != GST_MESSAGE_EOS);
+  }
   fail_unless_equals_int (results, 3);
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (bus);
