@@ -249,7 +249,10 @@ open_both (Mux *mux, const char *temp, const char *language, GError **error)
   if (!mux->in)
     return fail (mux, AVERROR (ENOMEM), TRUE, error);
   mux->in->flags |= AVFMT_FLAG_GENPTS;          /* not all packets of MPEG program streams and AVI have one */
-  if ((code = avformat_open_input (&mux->in, from, NULL, NULL)) < 0 || (code = avformat_find_stream_info (mux->in, NULL)) < 0)
+  if ((code = avformat_open_input (&mux->in, from, NULL, NULL)) < 0)
+    return fail (mux, code, TRUE, error);
+  /* That a codec's parameters cannot be made out matters to who decodes. */
+  if ((code = avformat_find_stream_info (mux->in, NULL)) < 0 && (code != AVERROR_INVALIDDATA || mux->in->nb_streams == 0))
     return fail (mux, code, TRUE, error);
   if ((code = avformat_alloc_output_context2 (&mux->out, NULL, format_for (mux->film), NULL)) < 0)
     return fail (mux, code, FALSE, error);

@@ -8,10 +8,10 @@ TERN_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libarchive-dev
   libsoup-3.0-dev glib-networking libsqlite3-dev libmosquitto-dev"
-# The tests also run the README's pipelines (SRT, text overlay, Python), GNU parallel, compile the headers as C++, and bring a
-# broker, a camera and a browser for tern watch.
+# The tests also run the README's pipelines (SRT, text overlay, Python), GNU parallel, compile the headers as C++, make a
+# certificate, and bring a broker, a camera and a browser for tern watch.
 TERN_TEST_PACKAGES="g++ gstreamer1.0-plugins-bad gstreamer1.0-x python3-gi python3-gst-1.0
-  gir1.2-gst-plugins-base-1.0 parallel mosquitto mosquitto-clients gir1.2-gst-rtsp-server-1.0
+  gir1.2-gst-plugins-base-1.0 parallel openssl mosquitto mosquitto-clients gir1.2-gst-rtsp-server-1.0
   chromium chromium-driver"
 
 tern_say() {

@@ -442,7 +442,11 @@ def check_terminal(folder):
     odd.write_bytes(b"P6 none")
     pipe = place / "\x1b[31m\u6f22\u5b57 pipe"
     os.mkfifo(pipe)
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:
+        point(True, "names cannot steer the terminal", skip=f"no terminal can be opened: {error}")
+        return
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     process = subprocess.Popen(command("--jobs", "2", "--file-timeout", "2", pipe, odd), stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <glib/gstdio.h>
+#include <libavformat/avformat.h>
 
 #include "tests/unit/clip.h"
 #include "tests/unit/clip-av.h"
@@ -142,11 +143,11 @@ test_matroska_shown (void)
     { { { CROP_LEFT, 8 }, { CROP_RIGHT, 8 }, { SHOWN_WIDTH, 16 }, { SHOWN_HEIGHT, 16 } }, 4, 16, 16, 1, 1 },
     { { { CROP_LEFT, 8 }, { CROP_RIGHT, 8 }, { SHOWN_WIDTH, 64 }, { SHOWN_HEIGHT, 36 } }, 4, 16, 16, 16, 9 },
     { { { CROP_TOP, 4 }, { CROP_BOTTOM, 4 } }, 2, 32, 8, 1, 1 },
-    { { { CROP_TOP, 9 }, { CROP_BOTTOM, 7 } }, 2, 32, 16, 1, 1 },       /* nothing would be left */
     { { { SHOWN_WIDTH, 16 }, { SHOWN_HEIGHT, 16 } }, 2, 32, 16, 1, 2 },
+    { { { CROP_TOP, 9 }, { CROP_BOTTOM, 7 } }, 2, 32, 16, 1, 1 },       /* nothing would be left: FFmpeg 7.1 refuses it */
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (cases) - (avformat_version () >= AV_VERSION_INT (61, 7, 0)); i++) {
     g_autoptr (TernMedia) media = NULL;
     TernImage image;
 
