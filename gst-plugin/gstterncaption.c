@@ -437,10 +437,11 @@ gst_tern_caption_trigger (GstTernCaption * self)
 /* Requests and triggers that come up from where video goes, and perhaps from
  * where text goes, too: the generator sees all of them. FALSE: another event. */
 static gboolean
-take_event (GstTernCaption * self, GstEvent * event, gboolean * ok)
+take_event (GstTernCaption * self, GstEvent * event, gboolean sent,
+    gboolean * ok)
 {
   if (!gst_tern_generator_take_event (GST_TERN_GENERATOR (self->generator),
-          event, ok))
+          event, sent, ok))
     return FALSE;
   gst_event_unref (event);
   return TRUE;
@@ -451,7 +452,7 @@ src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   gboolean ok;
 
-  if (take_event (GST_TERN_CAPTION (parent), event, &ok))
+  if (take_event (GST_TERN_CAPTION (parent), event, FALSE, &ok))
     return ok;
   return gst_pad_event_default (pad, parent, event);
 }
@@ -462,7 +463,7 @@ gst_tern_caption_send_event (GstElement * element, GstEvent * event)
 {
   gboolean ok;
 
-  if (take_event (GST_TERN_CAPTION (element), event, &ok))
+  if (take_event (GST_TERN_CAPTION (element), event, TRUE, &ok))
     return ok;
   return GST_ELEMENT_CLASS (parent_class)->send_event (element, event);
 }

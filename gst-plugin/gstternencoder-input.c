@@ -475,8 +475,8 @@ stream_start_event (GstTernEncoder * self, GstEvent * event)
 }
 
 /* Whoever chooses frames for this element knows which one comes next. */
-static void
-trigger (GstTernEncoder * self)
+void
+gst_tern_encoder_trigger (GstTernEncoder * self)
 {
   if (!gst_tern_query_trigger (self->sinkpad))
     g_atomic_int_set (&self->triggered, TRUE);
@@ -558,7 +558,7 @@ gst_tern_encoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
   if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
     if (!gst_tern_heard_before (&GST_TERN_ENCODER (parent)->heard,
             GST_ELEMENT_CAST (parent), event, &taken))
-      trigger (GST_TERN_ENCODER (parent));
+      gst_tern_encoder_trigger (GST_TERN_ENCODER (parent));
   } else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
     return gst_pad_event_default (pad, parent, event);
   gst_event_unref (event);

@@ -123,6 +123,8 @@ gboolean gst_tern_encoder_sink_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
 gboolean gst_tern_encoder_src_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
+/* The next frame begins another stretch. From any thread. */
+void gst_tern_encoder_trigger (GstTernEncoder * self);
 gboolean gst_tern_encoder_src_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
 gboolean gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,

@@ -582,6 +582,18 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
   return first + SHARED_LAST;
 }
 
+/* By an application, from no pad, so that one event may come again. */
+static gboolean
+gst_tern_encoder_send_event (GstElement * element, GstEvent * event)
+{
+  if (!GST_EVENT_IS_UPSTREAM (event)
+      || !gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
+    return GST_ELEMENT_CLASS (parent_class)->send_event (element, event);
+  gst_tern_encoder_trigger (GST_TERN_ENCODER (element));
+  gst_event_unref (event);
+  return TRUE;
+}
+
 static void
 gst_tern_encoder_class_init (GstTernEncoderClass * klass)
 {
@@ -595,6 +607,7 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
   object_class->get_property = gst_tern_encoder_get_property;
   object_class->finalize = gst_tern_encoder_finalize;
   element_class->change_state = gst_tern_encoder_change_state;
+  element_class->send_event = gst_tern_encoder_send_event;
 
   /**
    * GstTernEncoder:model-path:

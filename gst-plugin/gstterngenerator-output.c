@@ -722,7 +722,7 @@ gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
     gst_event_unref (event);
     return TRUE;
   }
-  if (gst_tern_generator_take_event (GST_TERN_GENERATOR (parent), event,
+  if (gst_tern_generator_take_event (GST_TERN_GENERATOR (parent), event, FALSE,
           &taken)) {
     gst_event_unref (event);
     return taken;

@@ -306,7 +306,7 @@ gst_tern_generator_ask (GstTernGenerator * self, const GstStructure * structure)
 
 gboolean
 gst_tern_generator_take_event (GstTernGenerator * self, GstEvent * event,
-    gboolean * taken)
+    gboolean sent, gboolean * taken)
 {
   GstElement *element = GST_ELEMENT_CAST (self);
   gboolean asks = gst_event_has_name (event, GST_TERN_ASK);
@@ -314,14 +314,17 @@ gst_tern_generator_take_event (GstTernGenerator * self, GstEvent * event,
   if (!asks && !(GST_EVENT_IS_UPSTREAM (event)
           && gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)))
     return FALSE;
-  if (gst_tern_heard_before (&self->heard, element, event, taken))
+  *taken = TRUE;
+  if (!sent && gst_tern_heard_before (&self->heard, element, event, taken))
     return TRUE;
   if (!asks) {
-    gst_tern_generator_trigger (self, gst_event_get_seqnum (event));
+    gst_tern_generator_trigger (self,
+        sent ? GST_SEQNUM_INVALID : gst_event_get_seqnum (event));
   } else if (gst_tern_generator_ask (self, gst_event_get_structure (event))
       == 0) {
     *taken = FALSE;
-    gst_tern_heard_refused (&self->heard, element, event);
+    if (!sent)
+      gst_tern_heard_refused (&self->heard, element, event);
   }
   return TRUE;
 }

@@ -336,6 +336,19 @@ gst_tern_generator_finalize (GObject * object)
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
+/* By an application, from no pad. */
+static gboolean
+gst_tern_generator_send_event (GstElement * element, GstEvent * event)
+{
+  gboolean taken;
+
+  if (!gst_tern_generator_take_event (GST_TERN_GENERATOR (element), event, TRUE,
+          &taken))
+    return GST_ELEMENT_CLASS (parent_class)->send_event (element, event);
+  gst_event_unref (event);
+  return taken;
+}
+
 static void
 gst_tern_generator_class_init (GstTernGeneratorClass * klass)
 {
@@ -349,6 +362,7 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
   element_class->change_state = gst_tern_generator_change_state;
   element_class->request_new_pad = gst_tern_generator_request_new_pad;
   element_class->release_pad = gst_tern_generator_release_pad;
+  element_class->send_event = gst_tern_generator_send_event;
 
   object_class->set_property = gst_tern_generator_set_property;
   object_class->get_property = gst_tern_generator_get_property;

@@ -22,8 +22,9 @@ guint gst_tern_generator_install_properties (GObjectClass * klass,
 void gst_tern_generator_set_budget (GstTernGenerator * self, TernBudget * budget);
 
 /* Whether @event is a request or a trigger, and then, whether it was taken. From
- * any thread; one that comes by several ways is taken once. */
+ * any thread; one that comes by several pads is taken once, one that an
+ * application sends to the element (@sent) as often as it does. */
 gboolean gst_tern_generator_take_event (GstTernGenerator * self,
-    GstEvent * event, gboolean * taken);
+    GstEvent * event, gboolean sent, gboolean * taken);
 
 G_END_DECLS

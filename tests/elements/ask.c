@@ -687,6 +687,8 @@ GST_START_TEST (test_event_from_all_sinks)
       "g.json_src ! queue ! tee name=t  t. ! queue ! fakesink  t. ! queue ! fakesink", NULL);
   GstElement *source = gst_bin_get_by_name (GST_BIN (pipeline), "a");
   GstBus *bus = gst_element_get_bus (pipeline);
+  GstElement *element = gst_bin_get_by_name (GST_BIN (pipeline), __i__ == 0 ? "c" : "g");
+  GstEvent *again = gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM, request ("prompt=again"));
   GstCaps *caps = gst_caps_from_string (FRAME_CAPS);
   guint i;
 
@@ -704,6 +706,12 @@ GST_START_TEST (test_event_from_all_sinks)
     fail_unless (send_event (pipeline, prompt));
     expect_result (bus, i, "caption", prompt + strlen ("prompt="), NULL, "stop");
   }
+  for (; i <= 14; i++) {        /* the element itself is asked as often as one is sent to it */
+    fail_unless (gst_element_send_event (element, gst_event_ref (again)));
+    expect_result (bus, i, "caption", "again", NULL, "stop");
+  }
+  gst_event_unref (again);
+  gst_object_unref (element);
   fail_if (send_event (pipeline, "prompt=q, once=5"));
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 1);
   expect_no_result (bus);

@@ -286,6 +286,29 @@ GST_START_TEST (test_trigger)
 }
 GST_END_TEST
 
+/* An application may send the same event to an element again: one that is sent, not one that comes by several pads. */
+GST_START_TEST (test_trigger_again)
+{
+  GstHarness *h = __i__ == 0 ? file_harness ("terncaption prompt=p", "sink", "text_src")
+      : chain_harness ("ternencoder name=e ! terngenerator prompt=p");
+  GstEvent *trigger = trigger_event (GST_EVENT_CUSTOM_UPSTREAM);
+  GstElement *element = __i__ == 0 ? gst_object_ref (h->element) : gst_bin_get_by_name (GST_BIN (h->element), "e");
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (guint i = 0; i < 3; i++) {
+    push_tenths (h, 1000 * i, 1000 * i + 1000);
+    fail_unless (gst_element_send_event (element, gst_event_ref (trigger)));
+  }
+  push_tenths (h, 3000, 4000);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (guint i = 0; i < 4; i++)
+    expect (h, 1000 * i, 1000, "2 frames, p");
+  gst_event_unref (trigger);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* Tokens from elsewhere: whoever holds them hears it in their order. */
 GST_START_TEST (test_trigger_tokens)
 {
@@ -546,6 +569,7 @@ main (void)
   tcase_add_test (tc, test_backwards);
   tcase_add_loop_test (tc, test_end, 0, N_STATES);
   tcase_add_loop_test (tc, test_trigger, 0, 3);
+  tcase_add_loop_test (tc, test_trigger_again, 0, 2);
   tcase_add_test (tc, test_trigger_tokens);
   tcase_add_loop_test (tc, test_trigger_in_bin, 0, 3);
   tcase_add_test (tc, test_gap);
