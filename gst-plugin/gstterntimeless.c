@@ -9,8 +9,8 @@
 void
 gst_tern_timeless_begin_segment (GstTernTimeless * self)
 {
-  self->from = self->last = GST_CLOCK_TIME_NONE;
-  self->given = 0;
+  self->from = self->last = self->ahead = GST_CLOCK_TIME_NONE;
+  self->given = self->behind = 0;
   self->announced = FALSE;
 }
 
@@ -145,7 +145,25 @@ give_time (GstTernTimeless * self, gboolean live, GstBuffer * buffer,
         self->rate_d, self->rate_n);
   self->given++;
   self->last = time;
+  if (!live && self->timed == 0)
+    self->ahead = time;
   return buffer;
+}
+
+/* The first frames of a stream have no times, and were given some that the next
+ * ones have: time does not go back for that. Where it is for long, it does. */
+static gboolean
+falls_behind (GstTernTimeless * self, GstClockTime pts)
+{
+  if (!GST_CLOCK_TIME_IS_VALID (self->ahead))
+    return FALSE;
+  if (pts <= self->ahead && self->given < MOST_TIMELESS
+      && self->behind < MOST_TIMELESS) {
+    self->behind++;
+    return TRUE;
+  }
+  self->ahead = GST_CLOCK_TIME_NONE;
+  return FALSE;
 }
 
 GstTernTiming
@@ -155,11 +173,13 @@ gst_tern_timeless_take (GstTernTimeless * self, GstElement * element,
   GstClockTime time;
 
   if (GST_BUFFER_PTS_IS_VALID (*buffer)) {
-    self->last = GST_BUFFER_PTS (*buffer);
-    self->from = GST_CLOCK_TIME_NONE;
     self->timed = MIN (self->timed + 1, 2);
     if (self->timed > 1)
       self->timeless = 0;
+    if (falls_behind (self, GST_BUFFER_PTS (*buffer)))
+      return GST_TERN_LEFT_OUT;
+    self->last = GST_BUFFER_PTS (*buffer);
+    self->from = GST_CLOCK_TIME_NONE;
     return GST_TERN_TIMED;
   }
   time = find_time (self, element, segment, live);

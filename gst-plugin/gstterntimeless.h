@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 typedef enum
 {
   GST_TERN_TIMED,               /* the frame has a time, now at least */
-  GST_TERN_LEFT_OUT,            /* it has none; the stream goes on */
+  GST_TERN_LEFT_OUT,            /* it has none that is of use; the stream goes on */
   GST_TERN_TIMELESS             /* the stream has none: an error was posted */
 } GstTernTiming;
 
@@ -24,6 +24,9 @@ typedef struct
   gint rate_n, rate_d;          /* of the caps; rate_n 0: they do not say */
   GstClockTime from;            /* where the rate is counted from; NONE */
   guint64 given;                /* frames since */
+  GstClockTime ahead;           /* of times that were given by the rate, until
+                                 * those of the stream come there; NONE */
+  guint behind;                 /* frames that were not there */
   GstClockTime last;            /* time of the last frame; NONE: none yet in this
                                  * segment */
   gboolean announced;           /* ... a GAP says that it has begun */

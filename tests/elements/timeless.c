@@ -124,6 +124,42 @@ GST_START_TEST (test_times_by_rate)
 }
 GST_END_TEST
 
+/* Frames without times that begin a stream whose other ones have some: what was given is not gone over again. */
+GST_START_TEST (test_times_begin_late)
+{
+  static const guint looked_at[] = { 0, 500, 1000, 1500, 2000, 2500 };
+  GstHarness *h = __i__ == 0 ? file_harness ("ternencoder frame-rate=2/1", "sink", "src")
+      : file_harness ("terncaption frame-rate=2/1 window=2000000000", "sink", "src");
+  GstHarness *text = __i__ == 0 ? NULL : gst_harness_new_with_element (h->element, NULL, "text_src");
+  GstBus *bus = watch (h->element);
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (guint i = 0; i < 12; i++)
+    fail_unless_equals_int (push_at (h, NO_TIME), GST_FLOW_OK);
+  for (guint i = 0; i < 30; i++)
+    fail_unless_equals_int (push_at (h, 100 * i), GST_FLOW_OK);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (guint i = 0; __i__ == 0 && i < G_N_ELEMENTS (looked_at); i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (looked_at[i]));
+    gst_buffer_unref (buffer);
+  }
+  if (text) {
+    g_autofree char *whole = pull_text (text, 0, MS (2000)), *rest = pull_text (text, MS (2000), MS (1000));
+
+    fail_unless_equals_string (whole, "4 frames, default");
+    fail_unless_equals_string (rest, "2 frames, default");
+    for (guint i = 0; i < 42; i++)
+      gst_buffer_unref (gst_harness_pull (h));
+    gst_harness_teardown (text);
+  }
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 1);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* GstHarness is live: there it is the clock that says when they are, whatever rate a camera states. */
 GST_START_TEST (test_times_by_arrival)
 {
@@ -280,6 +316,7 @@ main (void)
   tcase_add_test (tc, test_lone_frame_without_time);
   tcase_add_loop_test (tc, test_no_times, 0, 2);
   tcase_add_loop_test (tc, test_times_by_rate, 0, 2);
+  tcase_add_loop_test (tc, test_times_begin_late, 0, 2);
   tcase_add_loop_test (tc, test_times_by_arrival, 0, 2);
   tcase_add_test (tc, test_prerolls);
   tcase_add_test (tc, test_caption_by_rate);
