@@ -145,12 +145,12 @@ give_time (GstTernTimeless * self, gboolean live, GstBuffer * buffer,
         self->rate_d, self->rate_n);
   self->given++;
   self->last = time;
-  if (!live && self->timed == 0)
+  if (!live)
     self->ahead = time;
   return buffer;
 }
 
-/* The first frames of a stream have no times, and were given some that the next
+/* Of the first frames of a stream some had no times, and were given what the next
  * ones have: time does not go back for that. Where it is for long, it does. */
 static gboolean
 falls_behind (GstTernTimeless * self, GstClockTime pts)
