@@ -550,11 +550,13 @@ gst_tern_seen_init (GstTernSeen * seen)
 {
   seen->pts = seen->stands = GST_CLOCK_TIME_NONE;
   seen->stated = 0;
+  seen->kept = FALSE;
 }
 
 /* Where nothing is said it stands for as long as the one before. Pictures of a
  * slide show are said to stand for a moment in some containers: when that was
- * wrong of the one before, it is of this one. */
+ * wrong of the one before, it is of this one; but where frames did stand as
+ * long as was said, there was a pause. */
 void
 gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer, GstClockTime tick)
 {
@@ -564,7 +566,10 @@ gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer, GstClockTime tick)
       GST_BUFFER_DURATION (buffer) : 0;
   if (GST_CLOCK_TIME_IS_VALID (seen->pts) && pts > seen->pts)
     since = pts - seen->pts;
-  if (stated == 0 || (seen->stated > 0 && since > seen->stated + tick))
+  if (since > 0 && since <= 2 * seen->stated)
+    seen->kept = TRUE;
+  if (stated == 0 || (!seen->kept && seen->stated > 0
+          && since > seen->stated + tick))
     stands = MAX (stands, since);
   seen->pts = pts;
   seen->stated = stated;

@@ -192,10 +192,11 @@ gboolean gst_tern_shapes_part (const GstTernShape * a, const GstTernShape * b);
 /* The frame that came last. `stated` is what is said of how long it stands, 0
  * when nothing is; `stands` how long it does as far as the frames before it
  * tell, as in a session that is given all of them, NONE when that is not
- * known. */
+ * known; `kept` whether one of this stretch stood as long as was said. */
 typedef struct
 {
   GstClockTime pts, stated, stands;
+  gboolean kept;
 } GstTernSeen;
 
 void gst_tern_seen_init (GstTernSeen * seen);

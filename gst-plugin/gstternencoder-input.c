@@ -105,6 +105,7 @@ end_stretch (GstTernEncoder * self)
     gst_tern_task_push (&self->task, gst_tern_task_new_item (&self->task,
             gst_tern_event_new_drain ()));
   }
+  self->seen.kept = FALSE;
   g_mutex_unlock (&self->task.lock);
 }
 

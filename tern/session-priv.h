@@ -22,6 +22,7 @@ typedef struct {
   guint64 pts;                  /* TERN_TIME_NONE: none yet */
   guint64 stated;               /* ns that it is said to stand for; 0 nothing is said */
   guint64 end;                  /* TERN_TIME_NONE: not known */
+  gboolean kept;                /* one before it stood as long as was said of it */
 } TernSeen;
 
 /* A piece of work that was taken from the queue. */

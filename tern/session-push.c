@@ -238,14 +238,14 @@ tern_session_forget_seen (TernSession *self)
  * The last frame seen, looked at or not, says where a stretch ends: after the time that it stands for. Where that is not
  * said, it stands for as long as the frame before. Not every duration is true either: the pictures of a slide show are
  * said to stand for 40 ms in some containers. If so of the frame before, by more than a tick, it is of this one, unless the
- * caller is @sure. */
+ * caller is @sure, or a frame did stand as long as was said: then it was a pause of the recording. */
 static gboolean
 see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 {
   TernSeen *seen = &self->seen;
   guint64 stated = duration == TERN_TIME_NONE ? 0 : duration, stands = stated, since;
+  gboolean more, kept;
   /* Tokens come of some frames only: the one that stood so long may be another. */
-  gboolean more;
   guint64 doubt = self->has_tokens ? MAX (self->windower.tick, 2 * TERN_SECOND) : self->windower.tick;
 
   if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
@@ -260,9 +260,10 @@ see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
     return more;
   }
   since = seen->pts != TERN_TIME_NONE ? pts - seen->pts : 0;
-  if (stated == 0 || (!sure && seen->stated > 0 && since > seen->stated + doubt))
+  kept = seen->kept || (since > 0 && seen->stated > 0 && since <= seen->stated + (self->has_tokens ? doubt : seen->stated));
+  if (stated == 0 || (!sure && !kept && seen->stated > 0 && since > seen->stated + doubt))
     stands = MAX (stands, since);
-  *seen = (TernSeen) { .pts = pts, .stated = stated, .end = stands > 0 ? pts + stands : TERN_TIME_NONE };
+  *seen = (TernSeen) { .pts = pts, .stated = stated, .end = stands > 0 ? pts + stands : TERN_TIME_NONE, .kept = kept };
   return more;
 }
 

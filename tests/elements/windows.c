@@ -158,6 +158,36 @@ GST_START_TEST (test_rates)
 }
 GST_END_TEST
 
+/* ---- The last frame ---- */
+
+/* A recording with a pause ends when its last frame is over, as is said of it; slides that are said to stand for a moment do
+ * not. Where the last frame is not looked at, too. */
+GST_START_TEST (test_pause_before_last)
+{
+  gboolean slides = __i__ & 1, two = (__i__ & 2) != 0;
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  GstClockTime end = 0, last = (slides ? 60 : 20) * GST_SECOND;
+  GstBuffer *buffer;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  if (!slides)
+    push_tenths (h, 0, 5000);
+  for (guint i = 0; slides && i < 3; i++)
+    push (h, i * 20 * GST_SECOND, MS (40));
+  push (h, last, slides ? MS (40) : MS (100));
+  if (two && !slides)
+    push (h, last + MS (100), MS (100));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  wait_for_end (h);
+  while ((buffer = gst_harness_try_pull (h))) {
+    end = GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer);
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_uint64 (end, slides ? last + 4 * GST_SECOND : last + (two ? MS (200) : MS (100)));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* ---- Latency ---- */
 
 /* Live frames that wait for their window say how long, through all that is in the bin. */
@@ -565,6 +595,7 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_rates, 0, 2 * G_N_ELEMENTS (clips));
+  tcase_add_loop_test (tc, test_pause_before_last, 0, 4);
   tcase_add_test (tc, test_live_latency);
   tcase_add_test (tc, test_backwards);
   tcase_add_loop_test (tc, test_end, 0, N_STATES);

@@ -305,6 +305,37 @@ test_slides (void)
     }
 }
 
+/* A recording with a pause: durations that were true before it are so behind it, of slides that are said to stand for a moment
+ * they are not. What is said of one stretch says nothing of the next. */
+static void
+test_pause_before_last (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = grid_params (2, 1, 4000, 0, 0);
+
+  for (guint slides = 0; slides < 2; slides++) {
+    g_autoptr (GArray) video = g_array_new (FALSE, FALSE, sizeof (Frame)), windows = NULL;
+    g_autofree char *text = NULL;
+    guint64 sampled;
+
+    for (guint i = 0; i < 50; i++) {
+      Frame frame = { 300 * TERN_SECOND + i * MS (100), MS (100) };
+
+      g_array_append_val (video, frame);
+    }
+    for (guint i = 0; i < (slides ? 3 : 1); i++) {
+      Frame frame = { (slides ? 20 * i : 320) * TERN_SECOND, MS (slides ? 40 : 100) };
+
+      g_array_append_val (video, frame);
+    }
+    windows = check_both (model, &params, video, &sampled);
+    text = spell (windows);
+    g_assert_cmpstr (text, ==, slides
+        ? "300.000000-304.000000(8) 304.000000-305.000000(2) 0.000000-4.000000(1) 20.000000-24.000000(1) 40.000000-44.000000(1) "
+        : "300.000000-304.000000(8) 304.000000-308.000000(2) 320.000000-320.100000(1) ");
+  }
+}
+
 static void
 test_low_rate (void)
 {
@@ -635,6 +666,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/grid/regular", test_regular);
   g_test_add_func ("/grid/slides", test_slides);
+  g_test_add_func ("/grid/pause-before-last", test_pause_before_last);
   g_test_add_func ("/grid/low-rate", test_low_rate);
   g_test_add_func ("/grid/fewer-frames", test_fewer_frames);
   g_test_add_func ("/grid/combinations", test_combinations);
