@@ -364,6 +364,8 @@ copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
       av_packet_unref (packet);
       continue;
     }
+    if (packet->pts == AV_NOPTS_VALUE && packet->dts == AV_NOPTS_VALUE && is_cover (from))
+      packet->pts = packet->dts = 0;    /* the muxer keeps it for the file's head */
     if (packet->pts == AV_NOPTS_VALUE && packet->dts == AV_NOPTS_VALUE)
       return fail_untimed (mux, packet->stream_index, error);
     packet->stream_index = mux->to[track];

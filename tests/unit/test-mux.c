@@ -200,6 +200,32 @@ test_matroska (void)
   avformat_close_input (&in);
 }
 
+/* A cover has no time, and no need of one. */
+static void
+test_cover (void)
+{
+  const ClipTrack front = { .codec = "mjpeg", .width = 64, .height = 48, .frames = 1, .rate = 25 };
+  Track tracks[] = { { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_MPEG4 },
+    { AVMEDIA_TYPE_ATTACHMENT, AV_CODEC_ID_MJPEG, .filename = "front.jpg", .mimetype = "image/jpeg" } };
+  g_autofree char *film = at ("cover.mp4"), *picture = at ("front.jpg"), *jpeg = NULL;
+  AVFormatContext *in;
+  const AVStream *cover;
+  gsize n;
+
+  clip_encode (picture, "mjpeg", &front, 1);
+  g_assert_true (g_file_get_contents (picture, &jpeg, &n, NULL));
+  tracks[1].bytes = jpeg;
+  tracks[1].n_bytes = n;
+  write_film (film, "matroska", tracks, 2);
+  in = copy (film, "copy-of-cover.mp4");
+  g_assert_cmpuint (in->nb_streams, ==, 3);
+  cover = find (in, AV_CODEC_ID_MJPEG);
+  g_assert_true (cover->disposition & AV_DISPOSITION_ATTACHED_PIC);
+  g_assert_cmpmem (cover->attached_pic.data, cover->attached_pic.size, jpeg, n);
+  g_assert_cmpint (find (in, AV_CODEC_ID_MPEG4)->nb_frames, ==, 5);
+  avformat_close_input (&in);
+}
+
 /* Program streams leave out times that follow from others. */
 static void
 test_program_stream (void)
@@ -287,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mux/quicktime", test_quicktime);
   g_test_add_func ("/mux/tags", test_tags);
   g_test_add_func ("/mux/matroska", test_matroska);
+  g_test_add_func ("/mux/cover", test_cover);
   g_test_add_func ("/mux/program-stream", test_program_stream);
   g_test_add_func ("/mux/left", test_left);
   g_test_add_func ("/mux/joined", test_joined);
