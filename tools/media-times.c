@@ -12,11 +12,13 @@
 
 static const AVRational ns = { 1, 1000000000 };
 
-/* AVI has no times: the n-th frame is shown at n frames. */
+/* AVI has no times: the n-th frame is shown at n frames. GXF says the n-th field in the order in which they are coded. */
 static gboolean
 counts_frames (const TernMedia *media)
 {
-  return g_str_equal (media->format->iformat->name, "avi");
+  const char *name = media->format->iformat->name;
+
+  return g_str_equal (name, "avi") || g_str_equal (name, "gxf");
 }
 
 /* Where no length is said libavformat says the mean of all frames. At a variable rate that is none of this one: a second and more for

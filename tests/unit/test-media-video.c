@@ -269,6 +269,23 @@ test_avi (void)
   }
 }
 
+/* Fields of GXF are counted in the order in which they are coded. */
+static void
+test_gxf (void)
+{
+  for (guint b = 0; b < 3; b++) {
+    ClipTrack track = { .codec = "mpeg2video", .width = 720, .height = 576, .frames = 20, .rate = 25, .b_frames = b };
+    g_auto (Seen) seen = { 0 };
+
+    clip_encode (at ("counted.gxf"), "gxf", &track, 1);
+    seen = see (at ("counted.gxf"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpuint (seen.first, ==, 0);
+    g_assert_cmpuint (seen.last, ==, 760 * 1000000ull);
+    g_assert_cmpuint (seen.longest_step, ==, 40 * 1000000ull);
+  }
+}
+
 /* An element of Matroska around @body, which is freed. */
 static void
 put_element (GString *out, guint32 id, GString *body)
@@ -677,6 +694,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
   g_test_add_func ("/media/avi", test_avi);
+  g_test_add_func ("/media/gxf", test_gxf);
   g_test_add_func ("/media/no-duration", test_no_duration);
   g_test_add_func ("/media/mean-duration", test_mean_duration);
   g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
