@@ -62,7 +62,8 @@ static const Magic magics[] = {
 static const TernFileKind heic = { TERN_FILE_FOREIGN_PICTURE, "a HEIC picture",
   "heif-convert (libheif-examples) makes a JPEG or PNG of it" };
 static const TernFileKind animated_webp = { TERN_FILE_FOREIGN_PICTURE, "an animated WebP",
-  "ImageMagick (`convert IN OUT.gif`) makes a GIF of it" };
+  "ImageMagick makes a GIF of 256 colours of it (`convert IN OUT.gif`), or pictures in all colours, without their times "
+      "(`convert IN -coalesce OUT-%04d.png`)" };
 static const TernFileKind icon = { TERN_FILE_ICO, "an icon", IMAGE_MAGICK };
 static const TernFileKind bmp = { TERN_FILE_STILL, "a BMP picture", IMAGE_MAGICK };
 static const TernFileKind svg = { TERN_FILE_STILL, "an SVG drawing", "rsvg-convert makes a PNG of it" };
