@@ -116,8 +116,8 @@ is_late (void *data)
       || (media->options.stop && g_atomic_int_get (media->options.stop));
 }
 
-static void
-set_options (const TernMedia *media, const TernMediaOptions *options, AVDictionary **out)
+void
+tern_media_set_options (const TernMedia *media, AVDictionary **out)
 {
   /* Names with % are no patterns, and a playlist opens nothing from the network. What comes from the network keeps
    * libavformat's own list, which has no local files in it. */
@@ -125,7 +125,7 @@ set_options (const TernMedia *media, const TernMediaOptions *options, AVDictiona
   if (media->in_memory)
     av_dict_set (out, "protocol_whitelist", "none", 0);
   else if (tern_source_kind (media->source) != TERN_SOURCE_ADDRESS)
-    av_dict_set (out, "protocol_whitelist", options->allow_network
+    av_dict_set (out, "protocol_whitelist", media->options.allow_network
         ? "file,crypto,data,http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtmp" : "file,crypto,data", 0);
 }
 
@@ -164,7 +164,7 @@ open_format (TernMedia *media, const TernMediaOptions *options, gboolean *other,
   }
   if (!tern_source_url (media->source) && !open_io (media, error))
     return FALSE;
-  set_options (media, options, &dict);
+  tern_media_set_options (media, &dict);
   /* libavformat tells Motion JPEG of small pictures alone from one picture. */
   if (media->kind.type == TERN_FILE_JPEG && media->container.pictures > 1)
     demuxer = av_find_input_format ("mjpeg");
@@ -258,7 +258,8 @@ open_part (TernMedia *media, gboolean *other, GError **error)
   const AVCodec *decoder = NULL;
 
   if (!open_format (media, &media->options, other, error) || !check_guess (media, &media->options, other, error)
-      || !tern_media_choose_track (media, media->options.track, &decoder, other, error))
+      || !tern_media_choose_track (media, media->options.track, &decoder, other, error)
+      || !tern_media_check_list (media, error))
     return FALSE;
   media->still = is_still (media);
   return check_size (media, error) && open_codec (media, decoder, error);

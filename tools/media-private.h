@@ -65,6 +65,10 @@ tern_media_stream (const TernMedia *media)
   return media->format->streams[media->stream];
 }
 
+/* What libavformat may open. */
+void tern_media_set_options (const TernMedia *media, AVDictionary **out);
+/* Files of a list that cannot be played as one are refused. */
+gboolean tern_media_check_list (const TernMedia *media, GError **error);
 gboolean tern_media_choose_track (TernMedia *media, gint track, const AVCodec **decoder, gboolean *other,
     GError **error);
 /* The next of several files that were joined, if there is one: its format, track and decoder. FALSE without @error: there

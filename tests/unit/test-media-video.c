@@ -251,6 +251,41 @@ test_joined (void)
   }
 }
 
+/* A list of files is one film, where one decoder and one clock do for all of them. */
+static void
+test_list (void)
+{
+  static const struct {
+    const char *format, *codec;
+    guint rate;                 /* of the second; the unit of time in MP4 follows from it */
+    const char *found;          /* NULL: one film */
+  } cases[] = {
+    { "mp4", "mpeg4", 10, NULL }, { "matroska", "mpeg4", 25, NULL },
+    { "mp4", "mpeg4", 25, "mpeg4 in units of 1/10240 s, then mpeg4 in 1/12800 s in it.mp4" },
+    { "matroska", "mpeg2video", 25, "mpeg4 in units of 1/1000 s, then mpeg2video in 1/1000 s in it.mp4" },
+  };
+  static const char list[] = "ffconcat version 1.0\n# more\nfile a.mp4\n  file 'it'.mp4\n";
+
+  clip_write_bytes (at ("list"), list, strlen (list));
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    clip_encode (at ("a.mp4"), cases[i].format, &track, 1);
+    track.codec = cases[i].codec;
+    track.rate = cases[i].rate;
+    clip_encode (at ("it.mp4"), cases[i].format, &track, 1);
+    seen = see (at ("list"), -1);
+    if (cases[i].found) {
+      g_assert_cmpuint (seen.frames, ==, 0);
+      g_assert_nonnull (strstr (seen.error, cases[i].found));
+    } else {
+      assert_whole (&seen, 40);
+      g_assert_cmpuint (seen.last, ==, (1900 + 100 + 19 * 1000 / cases[i].rate) * 1000000ull);
+    }
+  }
+}
+
 /* Frames of AVI are counted, in the order in which they are shown. */
 static void
 test_avi (void)
@@ -693,6 +728,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/colour-matrix", test_colour_matrix);
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
+  g_test_add_func ("/media/list", test_list);
   g_test_add_func ("/media/avi", test_avi);
   g_test_add_func ("/media/gxf", test_gxf);
   g_test_add_func ("/media/no-duration", test_no_duration);
