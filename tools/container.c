@@ -64,6 +64,7 @@ static const TernFileKind heic = { TERN_FILE_FOREIGN_PICTURE, "a HEIC picture",
 static const TernFileKind animated_webp = { TERN_FILE_FOREIGN_PICTURE, "an animated WebP",
   "ImageMagick makes a GIF of 256 colours of it (`convert IN OUT.gif`), or pictures in all colours, without their times "
       "(`convert IN -coalesce OUT-%04d.png`)" };
+static const TernFileKind names = { TERN_FILE_PLAYLIST, "a player's playlist", "--files-from takes a file of names, a line each" };
 static const TernFileKind icon = { TERN_FILE_ICO, "an icon", IMAGE_MAGICK };
 static const TernFileKind bmp = { TERN_FILE_STILL, "a BMP picture", IMAGE_MAGICK };
 static const TernFileKind svg = { TERN_FILE_STILL, "an SVG drawing", "rsvg-convert makes a PNG of it" };
@@ -172,6 +173,13 @@ is_text (const guint8 *head, gsize n)
   return FALSE;
 }
 
+/* M3U without the marks of HTTP Live Streaming, which it was made into. */
+static gboolean
+is_player_list (const char *head)
+{
+  return g_str_has_prefix (head, "#EXTM3U") && !strstr (head, "#EXT-X-");
+}
+
 TernFileKind
 tern_file_kind (const TernSource *source)
 {
@@ -183,7 +191,7 @@ tern_file_kind (const TernSource *source)
   for (guint i = 0; i < G_N_ELEMENTS (magics); i++)
     if (n >= magics[i].offset + magics[i].length
         && memcmp (head + magics[i].offset, magics[i].bytes, magics[i].length) == 0)
-      return magics[i].kind;
+      return magics[i].kind.type == TERN_FILE_PLAYLIST && is_player_list ((const char *) head) ? names : magics[i].kind;
   if (n >= 16 && memcmp (head, "RIFF", 4) == 0 && memcmp (head + 8, "WEBP", 4) == 0)
     return n > 20 && memcmp (head + 12, "VP8X", 4) == 0 && head[20] & 2 ? animated_webp
         : (TernFileKind) { TERN_FILE_WEBP, "a WebP picture", NULL };

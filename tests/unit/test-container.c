@@ -290,6 +290,8 @@ test_names (void)
     { "{ \"captions\": [] }\n", 19, "text", NULL, TRUE },
     { "1\n00:00:01,000 --> 00:00:02,000\nhello\n", 38, "text", NULL, TRUE },
     { "GGUF\3\0\0\0", 8, "a model file", NULL, TRUE },
+    { "#EXTM3U\n#EXTINF:9,x\na.mkv\n", 27, "a player's playlist", "--files-from", FALSE },
+    { "#EXTM3U\n#EXT-X-VERSION:3\n", 25, "a playlist", "--allow-network", FALSE },
   };
   g_autoptr (GString) huge = g_string_new_len ("\x89PNG\r\n\x1a\n", 8), header = g_string_new (NULL);
 
