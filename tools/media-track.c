@@ -24,13 +24,24 @@ tern_media_side_data (const AVStream *stream, enum AVPacketSideDataType type, si
 #endif
 }
 
+/* Behind #EXT-X-DISCONTINUITY libavformat takes the first fragments of MP4 for what an edit list leaves out. */
+static int
+read_packet (const TernMedia *media, AVPacket *packet)
+{
+  int code = av_read_frame (media->format, packet);
+
+  if (code >= 0 && g_str_equal (media->format->iformat->name, "hls"))
+    packet->flags &= ~AV_PKT_FLAG_DISCARD;
+  return code;
+}
+
 int
 tern_media_read_packet (TernMedia *media)
 {
   AVPacket *packet = g_queue_pop_head (&media->waiting);
 
   if (!packet)
-    return av_read_frame (media->format, media->packet);
+    return read_packet (media, media->packet);
   av_packet_move_ref (media->packet, packet);
   av_packet_free (&packet);
   return 0;
@@ -110,7 +121,7 @@ count_frames (TernMedia *media, const GArray *candidates)
   for (guint i = 0; i < LOOK_PACKETS && bytes < LOOK_BYTES && most < MOVES; i++) {
     AVPacket *packet = av_packet_alloc ();
 
-    if (!packet || av_read_frame (media->format, packet) < 0) {
+    if (!packet || read_packet (media, packet) < 0) {
       av_packet_free (&packet);
       break;
     }

@@ -560,6 +560,23 @@ test_odd_ends (void)
   }
 }
 
+/* A playlist of fragments of MP4 that plays them twice, as around an advertisement. */
+static void
+test_playlist (void)
+{
+  static const char list[] = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"init-stream0.m4s\"\n"
+    "#EXTINF:2.0,\nchunk-stream0-00001.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-stream0.m4s\"\n"
+    "#EXTINF:2.0,\nchunk-stream0-00001.m4s\n#EXT-X-ENDLIST\n";
+  g_auto (Seen) seen = { 0 };
+
+  clip_encode (at ("whole.mpd"), "dash", &film, 1);
+  clip_write_bytes (at ("twice.m3u8"), list, strlen (list));
+  seen = see (at ("twice.m3u8"), -1);
+  assert_whole (&seen, 40);
+  g_assert_false (seen.falls);
+  g_assert_cmpuint (seen.last, ==, 3900000000);
+}
+
 /* Four red frames: ffmpeg -f lavfi -i color=red:s=64x48:r=10:d=0.4 -c:v libaom-av1 -usage realtime -crf 60 -f obu red.obu */
 static void
 test_cut_obu (void)
@@ -729,6 +746,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
   g_test_add_func ("/media/list", test_list);
+  g_test_add_func ("/media/playlist", test_playlist);
   g_test_add_func ("/media/avi", test_avi);
   g_test_add_func ("/media/gxf", test_gxf);
   g_test_add_func ("/media/no-duration", test_no_duration);
