@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 #include "gstternelement.h"
+#include "gstternupstream.h"
 
 /* Frames of a file that come while somebody is at work on those before: so
  * little that a video of any size is held a window at a time. */

@@ -30,6 +30,7 @@
 #include "gstternattach-priv.h"
 
 #include "gstternelement.h"
+#include "gstternupstream.h"
 
 GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 

@@ -138,18 +138,6 @@ guint gst_tern_new_ask_signal (GType type, GCallback ask);
 guint gst_tern_new_trigger_signal (GType type, GCallback trigger);
 guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
-/* The pads that data go to from @pad, or come to it from, on the other side of
- * its element or bin: GstPad, owned by the array. */
-GPtrArray *gst_tern_linked_inside (GstPad * pad);
-
-/* Asks upstream of @sinkpad whether it is live; while nobody there can answer
- * yet, its sources. */
-gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
-/* Nothing comes to @sinkpad: whether that may be because another stream of the
- * same source is full. There are buffers of that in a queue, and none in those on
- * the way here. */
-gboolean gst_tern_upstream_is_full (GstPad * sinkpad);
-
 /* How many buffers there are in all of a pool; 0 when there is no limit, or no
  * @pool. */
 guint gst_tern_pool_limit (GstBufferPool * pool);

@@ -5,6 +5,7 @@
 #include "gstternencoder-priv.h"
 
 #include "gstternelement.h"
+#include "gstternupstream.h"
 
 /* ---- What was seen ---- */
 

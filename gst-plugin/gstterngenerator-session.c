@@ -5,6 +5,7 @@
 #include "gstterngenerator-priv.h"
 
 #include "gstternelement.h"
+#include "gstternupstream.h"
 
 /* With the prompt lock, as long as they are used. */
 static void

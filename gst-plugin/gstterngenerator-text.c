@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "gstternelement.h"
+#include "gstternupstream.h"
 
 #define MAX_HOPS 32             /* pads between us and a muxer */
 #define BLANK_LEAD (250 * GST_MSECOND)

@@ -4,6 +4,7 @@
 #include <gst/video/video.h>
 #include "gstternelement.h"
 #include "gstterntimeless.h"
+#include "gstternupstream.h"
 #include "tern/tern.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_tern_joint_debug);

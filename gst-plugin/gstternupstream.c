@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternupstream.h"
+
+#include <gst/base/gstbasesrc.h>
+
+#define MOST_HOPS 64            /* pads from here to a source */
+#define MOST_QUEUE_HOPS 8       /* from a demuxer to the queue of a stream */
+
+static void
+add_pad (const GValue * item, gpointer pads)
+{
+  g_ptr_array_add (pads, g_value_dup_object (item));
+}
+
+GPtrArray *
+gst_tern_linked_inside (GstPad * pad)
+{
+  GPtrArray *pads = g_ptr_array_new_with_free_func (gst_object_unref);
+  GstIterator *links = gst_pad_iterate_internal_links (pad);
+
+  while (links
+      && gst_iterator_foreach (links, add_pad, pads) == GST_ITERATOR_RESYNC) {
+    g_ptr_array_set_size (pads, 0);
+    gst_iterator_resync (links);
+  }
+  g_clear_pointer (&links, gst_iterator_free);
+  return pads;
+}
+
+/* What flows into @sinkpad comes, among others, from a source that is live. */
+static gboolean
+has_live_source (GstPad * sinkpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (sinkpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean live = FALSE;
+
+  if (element && GST_IS_BASE_SRC (element)) {
+    live = gst_base_src_is_live (GST_BASE_SRC (element));
+  } else if (peer && hops > 0) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    for (i = 0; i < links->len && !live; i++)
+      live = has_live_source (g_ptr_array_index (links, i), hops - 1);
+  }
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return live;
+}
+
+/* Of two cameras at an input-selector the second may have begun to start when
+ * the first sends its caps: then there is no answer, and a live source must not
+ * be taken for a file. */
+gboolean
+gst_tern_upstream_is_live (GstPad * sinkpad)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  if (gst_pad_peer_query (sinkpad, query))
+    gst_query_parse_latency (query, &live, NULL, NULL);
+  else
+    live = has_live_source (sinkpad, MOST_HOPS);
+  gst_query_unref (query);
+  return live;
+}
+
+/* A queue, or a pad of a multiqueue. */
+static gboolean
+holds_buffers (gpointer object)
+{
+  GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (object),
+      "current-level-buffers");
+  guint level = 0;
+
+  if (spec && spec->value_type == G_TYPE_UINT)
+    g_object_get (object, spec->name, &level, NULL);
+  return level > 0;
+}
+
+static gboolean
+is_full_behind (GstPad * srcpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (srcpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean full = holds_buffers (srcpad) || (element
+      && holds_buffers (element));
+
+  if (peer && hops > 0 && !full) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    for (i = 0; i < links->len && !full; i++)
+      full = is_full_behind (g_ptr_array_index (links, i), hops - 1);
+  }
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return full;
+}
+
+static gboolean
+others_are_full (GstElement * element, GstPad * ours)
+{
+  g_autoptr (GPtrArray) pads =
+      g_ptr_array_new_with_free_func (gst_object_unref);
+  GstIterator *it = gst_element_iterate_src_pads (element);
+  gboolean full = FALSE;
+  guint i;
+
+  while (gst_iterator_foreach (it, add_pad, pads) == GST_ITERATOR_RESYNC) {
+    g_ptr_array_set_size (pads, 0);
+    gst_iterator_resync (it);
+  }
+  gst_iterator_free (it);
+  for (i = 0; i < pads->len && !full; i++)
+    full = g_ptr_array_index (pads, i) != ours
+        && is_full_behind (g_ptr_array_index (pads, i), MOST_QUEUE_HOPS);
+  return full;
+}
+
+static gboolean
+is_full_beside (GstPad * sinkpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (sinkpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean full = FALSE;
+
+  /* The inner side of a ghost pad is no element's. */
+  if (peer && !holds_buffers (peer) && !(element && holds_buffers (element))) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    full = element && others_are_full (element, peer);
+    for (i = 0; i < links->len && !full && hops > 0; i++)
+      full = is_full_beside (g_ptr_array_index (links, i), hops - 1);
+  }
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return full;
+}
+
+gboolean
+gst_tern_upstream_is_full (GstPad * sinkpad)
+{
+  return is_full_beside (sinkpad, MOST_HOPS);
+}
