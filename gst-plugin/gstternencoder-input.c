@@ -473,6 +473,8 @@ stream_start_event (GstTernEncoder * self, GstEvent * event)
 
   gst_tern_timeless_begin_stream (&self->times);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  /* It has an end of its own, even without a segment. */
+  self->ended = FALSE;
   return flow;
 }
 
