@@ -57,7 +57,10 @@ struct _GstTernAttach
   GQueue results;               /* Result, the newest last */
   guint text_segment;
   GstClockTime decided;         /* stream time before which no result comes */
-  gboolean text_eos;
+  gboolean text_eos;            /* and no other stream has begun */
+  gboolean text_follows;        /* text has a stream for each of video */
+  guint text_ends;              /* of streams, that came */
+  guint video_ends;             /* ... that left */
   gboolean keep_eos;            /* until there is that of text */
   gboolean hold;                /* frames wait for their window */
   gboolean hold_known;
@@ -100,6 +103,10 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
 
 /* gstternattach.c; with the lock. */
+/* Whether no text comes any more about the stream that leaves. Text may be in
+ * the next one already, or not have begun that yet: of two ends it is the count
+ * that says which belong together. */
+gboolean gst_tern_attach_text_is_over (const GstTernAttach * self);
 gboolean gst_tern_attach_keeps_eos (GstTernAttach * self);
 
 /* gstternattach-task.c */

@@ -159,6 +159,7 @@ gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
       self->text_segment = 0;
       self->decided = GST_CLOCK_TIME_NONE;
       self->text_eos = FALSE;
+      self->text_ends = self->video_ends;
       g_mutex_unlock (&self->task.lock);
       break;
     case GST_EVENT_SEGMENT:
@@ -184,6 +185,7 @@ gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_EOS:
       g_mutex_lock (&self->task.lock);
       self->text_eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+      self->text_ends += self->text_eos;
       g_cond_broadcast (&self->task.cond);
       g_mutex_unlock (&self->task.lock);
       break;

@@ -244,7 +244,8 @@ get_head_state (GstTernAttach * self, Result ** result)
   *result = gst_tern_attach_find_window (self, item);
   if (*result)
     return HEAD_READY;
-  if (self->text_eos || item->segment < self->text_segment
+  if (gst_tern_attach_text_is_over (self)
+      || item->segment < self->text_segment
       || !GST_CLOCK_TIME_IS_VALID (item->stream_time)
       || (item->segment == self->text_segment
           && GST_CLOCK_TIME_IS_VALID (self->decided)
@@ -541,6 +542,8 @@ take (gpointer element)
     item->held_seconds = item->say ? held_seconds (self, item) : 0.0;
     self->over = early != GST_TERN_IN_TIME;
     self->early += self->over;
+  } else if (GST_EVENT_TYPE (item->base.object) == GST_EVENT_EOS) {
+    self->video_ends++;
   }
   return &item->base;
 }

@@ -74,11 +74,12 @@ decide_hold (GstTernAttach * self)
 {
   GstTernAttachMode attach;
   GstClockTime wait = GST_CLOCK_TIME_NONE;
-  gboolean live;
+  gboolean live, follows;
 
   if (self->hold_known)
     return;
   live = gst_tern_upstream_is_live (self->sinkpad);
+  follows = gst_tern_upstream_is_shared (self->sinkpad, self->textpad);
   if (live && !gst_tern_query_held (self->textpad, &wait))
     wait = GST_CLOCK_TIME_NONE;
   GST_OBJECT_LOCK (self);
@@ -87,6 +88,7 @@ decide_hold (GstTernAttach * self)
 
   g_mutex_lock (&self->task.lock);
   self->live = live;
+  self->text_follows = follows;
   self->wait = wait;
   self->hold = gst_pad_is_linked (self->textpad)
       && (attach == GST_TERN_ATTACH_WINDOW
@@ -134,9 +136,16 @@ gst_tern_attach_set_keep_eos (GstTernAttach * self, gboolean keep)
 }
 
 gboolean
+gst_tern_attach_text_is_over (const GstTernAttach * self)
+{
+  return self->text_ends > self->video_ends
+      || (self->text_eos && !self->text_follows);
+}
+
+gboolean
 gst_tern_attach_keeps_eos (GstTernAttach * self)
 {
-  return self->keep_eos && !self->text_eos
+  return self->keep_eos && !gst_tern_attach_text_is_over (self)
       && gst_pad_is_linked (self->textpad);
 }
 
@@ -148,17 +157,7 @@ wait_for_end_of_text (GstTernAttach * self)
   g_mutex_lock (&self->task.lock);
   while (self->task.flow == GST_FLOW_OK && gst_tern_attach_keeps_eos (self))
     g_cond_wait (&self->task.cond, &self->task.lock);
-  g_mutex_unlock (&self->task.lock);
-}
-
-/* Another stream on the same pads: the end of text was that of the one before. */
-static void
-begin_stream (GstTernAttach * self)
-{
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  g_mutex_lock (&self->task.lock);
-  if (self->keep_eos)
-    self->text_eos = FALSE;
+  self->video_ends++;
   g_mutex_unlock (&self->task.lock);
 }
 
@@ -171,6 +170,7 @@ forget_everything (GstTernAttach * self, gboolean flush)
   self->text_segment = 0;
   self->decided = GST_CLOCK_TIME_NONE;
   self->text_eos = FALSE;
+  self->text_ends = self->video_ends = 0;
   self->over = FALSE;
   g_mutex_unlock (&self->task.lock);
   self->video_segment = 0;
@@ -232,7 +232,7 @@ gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       flush (self, event);
       return GST_FLOW_OK;
     case GST_EVENT_STREAM_START:
-      begin_stream (self);
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
       break;
     case GST_EVENT_EOS:
       if (!self->hold)
@@ -320,7 +320,7 @@ gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
       g_mutex_lock (&self->task.lock);
       gst_tern_attach_return_loans (self);
       while (self->task.flow == GST_FLOW_OK && self->task.queue.head
-          && self->text_eos)
+          && gst_tern_attach_text_is_over (self))
         g_cond_wait (&self->task.cond, &self->task.lock);
       g_mutex_unlock (&self->task.lock);
       return gst_pad_peer_query (self->srcpad, query);

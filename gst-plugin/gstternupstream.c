@@ -66,6 +66,49 @@ gst_tern_upstream_is_live (GstPad * sinkpad)
   return live;
 }
 
+static void
+collect_upstream (GstPad * sinkpad, GHashTable * found)
+{
+  GstPad *peer = gst_pad_get_peer (sinkpad);
+
+  if (peer) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    for (i = 0; i < links->len; i++) {
+      GstPad *link = g_ptr_array_index (links, i);
+
+      if (g_hash_table_add (found, gst_object_ref (link)))
+        collect_upstream (link, found);
+    }
+    gst_object_unref (peer);
+  }
+}
+
+static GHashTable *
+find_upstream (GstPad * sinkpad)
+{
+  GHashTable *found =
+      g_hash_table_new_full (NULL, NULL, gst_object_unref, NULL);
+
+  collect_upstream (sinkpad, found);
+  return found;
+}
+
+gboolean
+gst_tern_upstream_is_shared (GstPad * a, GstPad * b)
+{
+  g_autoptr (GHashTable) of_a = find_upstream (a), of_b = find_upstream (b);
+  GHashTableIter iter;
+  gpointer pad;
+
+  g_hash_table_iter_init (&iter, of_b);
+  while (g_hash_table_iter_next (&iter, &pad, NULL))
+    if (g_hash_table_contains (of_a, pad))
+      return TRUE;
+  return FALSE;
+}
+
 /* A queue, or a pad of a multiqueue. */
 static gboolean
 holds_buffers (gpointer object)

@@ -13,6 +13,9 @@ GPtrArray *gst_tern_linked_inside (GstPad * pad);
 /* Asks upstream of @sinkpad whether it is live; while nobody there can answer
  * yet, its sources. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
+/* Whether what comes to @a and to @b has been through one pad further up, so that
+ * streams begin and end on both sides. */
+gboolean gst_tern_upstream_is_shared (GstPad * a, GstPad * b);
 /* Nothing comes to @sinkpad: whether that may be because another stream of the
  * same source is full. There are buffers of that in a queue, and none in those on
  * the way here. */
