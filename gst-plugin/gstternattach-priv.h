@@ -75,7 +75,8 @@ struct _GstTernAttach
   GstClockTime last_text;       /* ... the last sign of text */
   guint64 dry_bytes;            /* held when upstream stopped for them; 0 */
   gboolean newest;              /* ... before a window was whole: from then on
-                                 * they are not held, until READY */
+                                 * they are not held, until another stream
+                                 * begins, or a flush */
 
   /* The video's streaming thread's. */
   GstSegment segment;

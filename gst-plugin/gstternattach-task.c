@@ -256,6 +256,17 @@ get_head_state (GstTernAttach * self, Result ** result)
   return self->task.bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
 }
 
+/* No window of the segment that leaves has been answered. */
+static gboolean
+is_first_window (GstTernAttach * self)
+{
+  const HeldItem *head = g_queue_peek_head (&self->task.queue);
+  const Result *last = g_queue_peek_tail (&self->results);
+
+  return !last || (head && GST_IS_BUFFER (head->base.object)
+      && last->segment < head->segment);
+}
+
 static gboolean
 tail_is_eos (GstTernAttach * self)
 {
@@ -301,7 +312,7 @@ let_go (GstTernAttach * self, GstClockTime time, gboolean full)
   if (self->last_came + time > gst_tern_task_now (&self->task)
       || self->task.buffers == 0)
     return;
-  if (full && self->results.length == 0)
+  if (full && is_first_window (self))
     self->newest = TRUE;
   else                          /* next time, half of it must be enough */
     self->dry_bytes = MAX (self->task.bytes / 2, 1);
@@ -315,7 +326,7 @@ static GstClockTime
 look_after_upstream (GstTernAttach * self)
 {
   GstClockTime now = gst_tern_task_now (&self->task), since;
-  gboolean first = self->results.length == 0, full;
+  gboolean first = is_first_window (self), full;
 
   if (self->task.buffers == 0 || self->waiting || tail_is_eos (self))
     return GST_CLOCK_TIME_NONE;
@@ -517,6 +528,19 @@ gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item)
                 "end", G_TYPE_UINT64, item->running_end, NULL)));
 }
 
+/* What upstream was found to hold, or not, is not true of another stream. A flush
+ * keeps what took seconds to find out. */
+static void
+note_event (GstTernAttach * self, GstEvent * event)
+{
+  if (GST_EVENT_TYPE (event) == GST_EVENT_EOS) {
+    self->video_ends++;
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START) {
+    self->newest = FALSE;
+    self->dry_bytes = 0;
+  }
+}
+
 /* The oldest item, with its result on it, once it may leave. */
 static GstTernItem *
 take (gpointer element)
@@ -542,8 +566,8 @@ take (gpointer element)
     item->held_seconds = item->say ? held_seconds (self, item) : 0.0;
     self->over = early != GST_TERN_IN_TIME;
     self->early += self->over;
-  } else if (GST_EVENT_TYPE (item->base.object) == GST_EVENT_EOS) {
-    self->video_ends++;
+  } else {
+    note_event (self, GST_EVENT_CAST (item->base.object));
   }
   return &item->base;
 }

@@ -171,7 +171,7 @@ forget_everything (GstTernAttach * self, gboolean flush)
   self->decided = GST_CLOCK_TIME_NONE;
   self->text_eos = FALSE;
   self->text_ends = self->video_ends = 0;
-  self->over = FALSE;
+  self->over = self->newest = FALSE;
   g_mutex_unlock (&self->task.lock);
   self->video_segment = 0;
 }
@@ -435,7 +435,7 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
     forget_everything (self, FALSE);
     self->attached = self->early = self->most_held = 0;
     self->dry_bytes = 0;
-    self->warned = self->newest = FALSE;
+    self->warned = FALSE;
   }
   return ret;
 }

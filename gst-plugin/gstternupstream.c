@@ -111,32 +111,93 @@ gst_tern_upstream_is_shared (GstPad * a, GstPad * b)
 
 /* A queue, or a pad of a multiqueue. */
 static gboolean
-holds_buffers (gpointer object)
+is_queue (gpointer object)
+{
+  return g_object_class_find_property (G_OBJECT_GET_CLASS (object),
+      "current-level-buffers") != NULL;
+}
+
+/* A property; 0 when there is no such number. */
+static guint64
+read_number (gpointer object, const gchar * name)
 {
   GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (object),
-      "current-level-buffers");
-  guint level = 0;
+      name);
+  GValue value = G_VALUE_INIT, number = G_VALUE_INIT;
+  guint64 result = 0;
 
-  if (spec && spec->value_type == G_TYPE_UINT)
-    g_object_get (object, spec->name, &level, NULL);
-  return level > 0;
+  if (!spec)
+    return 0;
+  g_value_init (&value, spec->value_type);
+  g_value_init (&number, G_TYPE_UINT64);
+  g_object_get_property (object, name, &value);
+  if (g_value_transform (&value, &number))
+    result = g_value_get_uint64 (&number);
+  g_value_unset (&value);
+  g_value_unset (&number);
+  return result;
 }
 
 static gboolean
+holds_buffers (gpointer object)
+{
+  return read_number (object, "current-level-buffers") > 0;
+}
+
+static gboolean
+reaches (gpointer object, const gchar * level, gpointer owner,
+    const gchar * limit)
+{
+  guint64 most = read_number (owner, limit);
+
+  return most > 0 && read_number (object, level) >= most;
+}
+
+/* Nothing goes into a queue of @owner until something leaves it. What leaks takes
+ * everything. A multiqueue of which a pad is empty, as that of the video is, lets
+ * others have more buffers than it says, but not more bytes or time. */
+static gboolean
+is_full (gpointer object, GstElement * owner)
+{
+  return holds_buffers (object) && read_number (owner, "leaky") == 0
+      && (reaches (object, "current-level-bytes", owner, "max-size-bytes")
+      || reaches (object, "current-level-time", owner, "max-size-time")
+      || (GST_IS_ELEMENT (object) && reaches (object, "current-level-buffers",
+              owner, "max-size-buffers")));
+}
+
+static gboolean is_full_behind (GstPad * srcpad, guint hops);
+
+static gboolean
+links_are_full (GstPad * pad, guint hops)
+{
+  g_autoptr (GPtrArray) links = gst_tern_linked_inside (pad);
+  gboolean full = FALSE;
+  guint i;
+
+  for (i = 0; i < links->len && !full; i++)
+    full = is_full_behind (g_ptr_array_index (links, i), hops);
+  return full;
+}
+
+/* The first queue on the way says it: while that takes more, nobody further on
+ * holds the source up. */
+static gboolean
 is_full_behind (GstPad * srcpad, guint hops)
 {
+  GstElement *ours = gst_pad_get_parent_element (srcpad), *element = NULL;
   GstPad *peer = gst_pad_get_peer (srcpad);
-  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
-  gboolean full = holds_buffers (srcpad) || (element
-      && holds_buffers (element));
+  gboolean full = FALSE;
 
-  if (peer && hops > 0 && !full) {
-    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
-    guint i;
-
-    for (i = 0; i < links->len && !full; i++)
-      full = is_full_behind (g_ptr_array_index (links, i), hops - 1);
-  }
+  if (peer)
+    element = gst_pad_get_parent_element (peer);
+  if (ours && is_queue (srcpad))
+    full = is_full (srcpad, ours);
+  else if (element && is_queue (element))
+    full = is_full (element, element);
+  else if (peer && hops > 0)
+    full = links_are_full (peer, hops - 1);
+  gst_clear_object (&ours);
   gst_clear_object (&element);
   gst_clear_object (&peer);
   return full;

@@ -17,8 +17,8 @@ gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
  * streams begin and end on both sides. */
 gboolean gst_tern_upstream_is_shared (GstPad * a, GstPad * b);
 /* Nothing comes to @sinkpad: whether that may be because another stream of the
- * same source is full. There are buffers of that in a queue, and none in those on
- * the way here. */
+ * same source is full. A queue of that is at its limit, and those on the way here
+ * are empty. */
 gboolean gst_tern_upstream_is_full (GstPad * sinkpad);
 
 G_END_DECLS

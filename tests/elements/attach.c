@@ -1,82 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "harness.h"
-
-#include <string.h>
-#include <gst/check/gsttestclock.h>
-
-/* A second harness on text_sink; results are made by hand. */
-static GstHarness *
-text_side (GstHarness *h)
-{
-  GstHarness *text = gst_harness_new_with_element (h->element, "text_sink", NULL);
-
-  gst_harness_set_src_caps_str (text, "text/x-raw, format = utf8");
-  return text;
-}
-
-static void
-push_result (GstHarness *text, guint64 id, guint start, guint end)
-{
-  GstBuffer *buffer = gst_buffer_new_memdup ("x", 1);
-  GstStructure *s = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, "TernResultMeta"));
-
-  gst_structure_set (s, "id", G_TYPE_UINT64, id, "start", G_TYPE_DOUBLE, (double) start, "end", G_TYPE_DOUBLE,
-      (double) end, NULL);
-  GST_BUFFER_PTS (buffer) = start * GST_SECOND;
-  GST_BUFFER_DURATION (buffer) = (end - start) * GST_SECOND;
-  fail_unless_equals_int (gst_harness_push (text, buffer), GST_FLOW_OK);
-}
-
-/* Frames that wait. */
-static guint
-held (GstHarness *h)
-{
-  GstStructure *stats;
-  guint n = G_MAXUINT;
-
-  g_object_get (h->element, "stats", &stats, NULL);
-  gst_structure_get_uint (stats, "held-frames", &n);
-  gst_structure_free (stats);
-  return n;
-}
-
-/* A frame each half second. */
-static void
-push_frames (GstHarness *h, guint from, guint end)
-{
-  for (; from < end; from++) {
-    GstBuffer *frame = make_frame (MS (500 * from), MS (500), from);
-
-    GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_MARKER);
-    GST_BUFFER_OFFSET (frame) = from;
-    gst_buffer_add_video_meta (frame, 0, GST_VIDEO_FORMAT_RGB, 16, 16);
-    fail_unless_equals_int (gst_harness_push (h, frame), GST_FLOW_OK);
-  }
-}
-
-/* Frame @number, as it was; returns the result's id, -1 without one. */
-static gint64
-pull_frame (GstHarness *h, guint number)
-{
-  GstBuffer *frame = gst_harness_pull (h);
-  GstCustomMeta *meta;
-  guint64 id = -1;
-  guint8 value;
-
-  fail_unless (frame != NULL, "frame %u does not come", number);
-  fail_unless_equals_uint64 (GST_BUFFER_PTS (frame), MS (500 * number));
-  fail_unless_equals_uint64 (GST_BUFFER_DURATION (frame), MS (500));
-  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (frame), number);
-  fail_unless (GST_BUFFER_FLAG_IS_SET (frame, GST_BUFFER_FLAG_MARKER));
-  fail_unless (gst_buffer_get_video_meta (frame) != NULL);
-  gst_buffer_extract (frame, 7, &value, 1);
-  fail_unless_equals_int (value, number);
-  meta = gst_buffer_get_custom_meta (frame, "TernResultMeta");
-  if (meta)
-    gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "id", &id);
-  gst_buffer_unref (frame);
-  return id;
-}
+#include "attach-harness.h"
 
 GST_START_TEST (test_newest)
 {
@@ -378,31 +301,6 @@ GST_END_TEST
 
 /* ---- By the clock: a source that sends nothing more ---- */
 
-/* The clock that elements made from now on go by. It stands until it is set. */
-static GstTestClock *
-stop_clock (void)
-{
-  GstClock *clock = gst_test_clock_new ();
-
-  gst_system_clock_set_default (clock);
-  return GST_TEST_CLOCK (clock);
-}
-
-static void
-let_clock_go (GstTestClock *clock)
-{
-  gst_system_clock_set_default (NULL);
-  gst_object_unref (clock);
-}
-
-/* The element looks at the clock when something comes, if it did not wake by itself. */
-static void
-pass_time (GstHarness *h, GstTestClock *clock, GstClockTime time)
-{
-  gst_test_clock_advance_time (clock, time);
-  gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty ("nudge")));
-}
-
 /* Held buffers of a pool with a limit are not missed while frames come; 250 ms after the last one they go back. */
 GST_START_TEST (test_loans_by_clock)
 {
@@ -440,34 +338,6 @@ GST_START_TEST (test_loans_by_clock)
 }
 GST_END_TEST
 
-/* Whether somebody is at work on text; how often that was asked. */
-static gint at_work, asked;
-/* The next answer takes 70 s of this clock. */
-static GstTestClock *slow;
-
-static gboolean
-work_query (GstPad *pad, GstObject *parent, GstQuery *query)
-{
-  GstTestClock *clock = g_atomic_pointer_get (&slow);
-
-  if (GST_QUERY_TYPE (query) != GST_QUERY_CUSTOM)
-    return gst_pad_query_default (pad, parent, query);
-  g_atomic_pointer_set (&slow, NULL);
-  if (clock)
-    gst_test_clock_advance_time (clock, 70 * GST_SECOND);
-  if (g_atomic_int_get (&at_work))
-    gst_structure_set (gst_query_writable_structure (query), "busy", G_TYPE_BOOLEAN, TRUE, NULL);
-  g_atomic_int_inc (&asked);
-  return TRUE;
-}
-
-static void
-wait_until_asked (gint more_than)
-{
-  while (g_atomic_int_get (&asked) <= more_than)
-    g_thread_yield ();
-}
-
 /* A file that sends nothing for 5 s while frames wait waits for them: unless somebody is at work, who is waited for, but not
  * for ever, however long it takes to ask, they leave. */
 GST_START_TEST (test_dry_by_clock)
@@ -504,96 +374,6 @@ GST_START_TEST (test_dry_by_clock)
   push_result (text, 1, 0, 2);
   fail_unless_equals_int64 (pull_frame (h, 2), 1);
   fail_unless_equals_int64 (pull_frame (h, 3), 1);
-  unwatch (bus);
-  gst_harness_teardown (text);
-  gst_harness_teardown (h);
-  let_clock_go (clock);
-}
-GST_END_TEST
-
-static GstPadProbeReturn
-stay_closed (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  return GST_PAD_PROBE_OK;
-}
-
-/* ternattach beside another branch, which takes what comes unless it is @full. */
-static GstHarness *
-start_beside (gboolean full)
-{
-  GstElement *bin = gst_parse_bin_from_description ("tee name=d  d. ! queue name=a max-size-time=0 ! fakesink sync=false "
-      "async=false  d. ! identity ! ternattach name=t attach=window", FALSE, NULL);
-
-  fail_unless (bin != NULL);
-  if (full) {
-    GstElement *queue = gst_bin_get_by_name (GST_BIN (bin), "a");
-    GstPad *pad = gst_element_get_static_pad (queue, "src");
-
-    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, stay_closed, NULL, NULL);
-    gst_object_unref (pad);
-    gst_object_unref (queue);
-  }
-  add_ghost (bin, "sink", "d", "sink");
-  add_ghost (bin, "text_sink", "t", "text_sink");
-  add_ghost (bin, "src", "t", "src");
-  return bin_harness (bin);
-}
-
-static guint
-queued_beside (GstHarness *h)
-{
-  GstElement *queue = gst_bin_get_by_name (GST_BIN (h->element), "a");
-  guint n;
-
-  g_object_get (queue, "current-level-buffers", &n, NULL);
-  gst_object_unref (queue);
-  return n;
-}
-
-/* When another stream of a file is full (1, 2), no first window will be whole: frames do not wait any more, once nobody is at
- * work (2). Else (0) a file may take its time. */
-GST_START_TEST (test_full_by_clock)
-{
-  GstTestClock *clock = stop_clock ();
-  GstHarness *h = start_beside (__i__ > 0);
-  GstHarness *text = text_side (h);
-  GstBus *bus = watch (h->element);
-  gint n = g_atomic_int_get (&asked);
-  guint i;
-
-  g_atomic_int_set (&at_work, __i__ == 2);
-  gst_pad_set_query_function (text->srcpad, work_query);
-  gst_harness_set_src_caps_str (h, FRAME_CAPS);
-  push_frames (h, 0, 3);
-  while ((queued_beside (h) > 0) != (__i__ > 0))
-    g_thread_yield ();
-  pass_time (h, clock, MS (500));
-  if (__i__ == 2) {
-    wait_until_asked (n);
-    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
-    g_atomic_int_set (&at_work, 0);
-    pass_time (h, clock, MS (500));
-  } else if (__i__ == 0) {
-    pass_time (h, clock, MS (4400));
-    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
-    fail_unless_equals_int (g_atomic_int_get (&asked), n);
-    pass_time (h, clock, MS (100));
-  }
-  fail_unless_equals_int64 (pull_frame (h, 0), -1);
-  fail_unless_equals_int64 (pull_frame (h, 1), -1);
-  if (__i__ == 0) {
-    expect_warning_of (bus, "queues beside the video");
-    push_result (text, 1, 0, 2);
-    fail_unless_equals_int64 (pull_frame (h, 2), 1);
-  } else {
-    expect_warning_of (bus, "newest result from now on");
-    fail_unless_equals_int64 (pull_frame (h, 2), -1);
-    push_result (text, 1, 0, 2);
-    push_frames (h, 3, 9);
-    for (i = 3; i < 9; i++)
-      fail_unless_equals_int64 (pull_frame (h, i), 1);
-  }
-  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 0);
   unwatch (bus);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
@@ -789,7 +569,6 @@ main (void)
   tcase_add_test (tc, test_no_copy);
   tcase_add_test (tc, test_loans_by_clock);
   tcase_add_loop_test (tc, test_dry_by_clock, 0, 3);
-  tcase_add_loop_test (tc, test_full_by_clock, 0, 3);
   tcase_add_test (tc, test_back_pressure);
   tcase_add_test (tc, test_live_by_clock);
   tcase_add_test (tc, test_live_in_paused);
