@@ -100,15 +100,22 @@ is_rounded (guint64 asked, guint64 time)
 static void
 note_windows (GstTernGenerator * self, TernSession * session)
 {
-  guint64 window, hop, asked_window, asked_hop;
+  guint64 window, hop, asked_window, asked_hop, before;
+  gboolean live;
 
+  before = gst_tern_generator_window_time (self);
   tern_session_windows (session, &window, &hop);
   GST_OBJECT_LOCK (self);
+  live = self->live;
   self->window = window;
   self->hop = hop;
   asked_window = self->params.window;
   asked_hop = self->params.hop;
   GST_OBJECT_UNLOCK (self);
+  /* LATENCY was told by what was asked for. */
+  if (live && window != before)
+    gst_element_post_message (GST_ELEMENT_CAST (self),
+        gst_message_new_latency (GST_OBJECT_CAST (self)));
   if (is_rounded (asked_window, window) || is_rounded (asked_hop, hop))
     GST_ELEMENT_INFO (self, STREAM, FORMAT,
         ("Windows are rounded up to whole groups of pictures."),

@@ -190,22 +190,50 @@ GST_END_TEST
 
 /* ---- Latency ---- */
 
-/* Live frames that wait for their window say how long, through all that is in the bin. */
-GST_START_TEST (test_live_latency)
+static void
+expect_latency (GstHarness *h, GstClockTime expected)
 {
-  GstHarness *h = gst_harness_new_parse ("terncaption attach=window latency=1500000000");
   GstQuery *query = gst_query_new_latency ();
   GstClockTime min;
   gboolean live;
 
-  gst_harness_set_upstream_latency (h, MS (30));
-  gst_harness_set_src_caps_str (h, FRAME_CAPS);
-  push (h, 0, MS (100));
   fail_unless (gst_pad_peer_query (h->sinkpad, query));
   gst_query_parse_latency (query, &live, &min, NULL);
   fail_unless (live);
-  fail_unless_equals_uint64 (min, MS (4000 + 1500 + 30));
+  fail_unless_equals_uint64 (min, expected);
   gst_query_unref (query);
+}
+
+/* Live frames that wait for their window say how long, through all that is in the bin. */
+GST_START_TEST (test_live_latency)
+{
+  GstHarness *h = gst_harness_new_parse ("terncaption attach=window latency=1500000000");
+
+  gst_harness_set_upstream_latency (h, MS (30));
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push (h, 0, MS (100));
+  expect_latency (h, MS (4000 + 1500 + 30));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Windows that are longer than was asked for (whole groups of four pictures) are known when there is a session: the application
+ * hears that LATENCY is another. */
+GST_START_TEST (test_rounded_latency)
+{
+  GstHarness *h = gst_harness_new_parse ("terncaption attach=window latency=1500000000 window=3000000000");
+  GstBus *bus = watch (h->element);
+
+  fake_hold_work (TERN_FAKE_LOADS, TRUE);
+  gst_harness_set_upstream_latency (h, MS (30));
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push (h, 0, MS (100));
+  expect_latency (h, MS (3000 + 1500 + 30));
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_LATENCY), 0);
+  fake_hold_work (TERN_FAKE_LOADS, FALSE);
+  gst_message_unref (wait_message (bus, GST_MESSAGE_LATENCY));
+  expect_latency (h, MS (4000 + 1500 + 30));
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -597,6 +625,7 @@ main (void)
   tcase_add_loop_test (tc, test_rates, 0, 2 * G_N_ELEMENTS (clips));
   tcase_add_loop_test (tc, test_pause_before_last, 0, 4);
   tcase_add_test (tc, test_live_latency);
+  tcase_add_test (tc, test_rounded_latency);
   tcase_add_test (tc, test_backwards);
   tcase_add_loop_test (tc, test_end, 0, N_STATES);
   tcase_add_loop_test (tc, test_trigger, 0, 3);
