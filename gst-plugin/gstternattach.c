@@ -139,14 +139,22 @@ gboolean
 gst_tern_attach_text_is_over (const GstTernAttach * self)
 {
   return self->text_ends > self->video_ends
-      || (self->text_eos && !self->text_follows);
+      || (self->text_eos && !self->text_follows)
+      || !gst_pad_is_linked (self->textpad);
+}
+
+static void
+on_text_unlinked (GstPad * pad, GstPad * peer, GstTernAttach * self)
+{
+  g_mutex_lock (&self->task.lock);
+  g_cond_broadcast (&self->task.cond);
+  g_mutex_unlock (&self->task.lock);
 }
 
 gboolean
 gst_tern_attach_keeps_eos (GstTernAttach * self)
 {
-  return self->keep_eos && !gst_tern_attach_text_is_over (self)
-      && gst_pad_is_linked (self->textpad);
+  return self->keep_eos && !gst_tern_attach_text_is_over (self);
 }
 
 /* Frames that did not wait have gone; their end does, until a flush or a stop at
@@ -608,6 +616,8 @@ gst_tern_attach_init (GstTernAttach * self)
   gst_pad_set_event_full_function (self->textpad, gst_tern_attach_text_event);
   gst_pad_set_iterate_internal_links_function (self->textpad,
       gst_tern_attach_iterate_internal_links);
+  g_signal_connect (self->textpad, "unlinked", G_CALLBACK (on_text_unlinked),
+      self);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->textpad);
 
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");

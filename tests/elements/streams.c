@@ -416,6 +416,36 @@ GST_START_TEST (test_other_text)
 }
 GST_END_TEST
 
+/* Text that was never there (0), or goes away while frames wait for it (1), holds nobody up. */
+GST_START_TEST (test_no_text)
+{
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src"), *text = NULL;
+  Streams s;
+
+  if (__i__ == 1) {
+    text = gst_harness_new_with_element (h->element, "text_sink", NULL);
+    gst_harness_set_src_caps_str (text, "text/x-raw, format = utf8");
+  }
+  start (&s, h);
+  begin (&s, TRUE);
+  push_frames (&s, 5);
+  if (text) {
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (h->element, "text_sink");
+
+    expect_left (&s, "S");
+    fail_unless (gst_pad_unlink (text->srcpad, pad));
+  }
+  push_event (&s, gst_event_new_eos ());
+  push_stream (&s, '5');
+  wait_for (&s, &s.ends, 2);
+  expect_left (&s, "S.....ES.....E");
+  fail_unless_equals_int (count_messages (s.bus, GST_MESSAGE_WARNING), 0);
+  if (text)
+    gst_harness_teardown (text);
+  stop (&s);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -430,5 +460,6 @@ main (void)
   tcase_add_loop_test (tc, test_interrupted, 0, 4);
   tcase_add_test (tc, test_text_behind);
   tcase_add_test (tc, test_other_text);
+  tcase_add_loop_test (tc, test_no_text, 0, 2);
   return run_suite (suite);
 }
