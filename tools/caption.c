@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "engine/base/fraction.h"
 #include "engine/decode/draft.h"
 #include "engine/llm/llm.h"
 #include "tern/tern.h"
@@ -148,9 +149,7 @@ check_options (const Options *o, Caption *c, guint *threads)
   TernActivationPolicy policy;
   TernKvType kv;
 
-  if (g_strcmp0 (o->rate, "0") == 0 || g_strcmp0 (o->rate, "0/1") == 0)
-    p->rate_n = 0;              /* as of the elements */
-  else if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
+  if (o->rate && !tern_rate_parse (o->rate, &p->rate_n, &p->rate_d))    /* nothing a second is all, as of the elements */
     return wrong ("--frame-rate", "a number of frames a second: N, N/D or a decimal, or 0/1 for every frame", "%s", o->rate);
   if (!check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "tern/error.h"
+#include "engine/base/fraction.h"
 #include "engine/base/threads.h"
 
-#define MOST_RATE 1000000       /* and parts of one */
 
 void
 tern_tool_hold_descriptors (void)
@@ -111,45 +111,10 @@ tern_tool_check_threads (gint threads)
   return FALSE;
 }
 
-/* 29.97 as 2997/100. */
-static gboolean
-parse_decimal (const char *text, guint *n, guint *d)
-{
-  g_auto (GStrv) parts = g_strsplit (text, ".", 2);
-  guint64 whole, rest, divisor = 1, number;
-
-  if (!parts[0] || !parts[1] || !g_ascii_string_to_unsigned (parts[0], 10, 0, MOST_RATE, &whole, NULL)
-      || !g_ascii_string_to_unsigned (parts[1], 10, 0, MOST_RATE - 1, &rest, NULL))
-    return FALSE;
-  for (gsize i = 0; parts[1][i]; i++)
-    if ((divisor *= 10) > MOST_RATE)
-      return FALSE;
-  number = whole * divisor + rest;
-  for (; divisor % 2 == 0 && number % 2 == 0; divisor /= 2)
-    number /= 2;
-  for (; divisor % 5 == 0 && number % 5 == 0; divisor /= 5)
-    number /= 5;
-  if (number == 0 || number > G_MAXUINT32 || number / divisor > MOST_RATE)
-    return FALSE;
-  *n = (guint) number;
-  *d = (guint) divisor;
-  return TRUE;
-}
-
 gboolean
 tern_tool_parse_rate (const char *text, guint *n, guint *d)
 {
-  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
-  guint64 number, divisor = 1;
-
-  if (strchr (text, '.'))
-    return parse_decimal (text, n, d);
-  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, MOST_RATE, &number, NULL)
-      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, MOST_RATE, &divisor, NULL)))
-    return FALSE;
-  *n = (guint) number;
-  *d = (guint) divisor;
-  return TRUE;
+  return tern_rate_parse (text, n, d) && *n > 0;
 }
 
 void

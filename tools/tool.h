@@ -60,7 +60,7 @@ int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 gboolean tern_tool_check_threads (gint threads);
 /* Whether none of @files, NULL-terminated, is `-`, which names no model file; a message with the name @tool if one is. */
 gboolean tern_tool_check_files (const char *tool, char **files);
-/* N or N/D, both 1 to 1,000,000, or a decimal of at most six places (29.97); FALSE without a message. */
+/* As tern_rate_parse(), more than nothing; FALSE without a message. */
 gboolean tern_tool_parse_rate (const char *text, guint *n, guint *d);
 /* An option beside what makes it vain. */
 typedef struct {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/base/fraction.h"
 #include "engine/grammar/grammar.h"
 #include "watch/retry.h"
 
@@ -137,14 +138,13 @@ static void
 read_rate (TernCameraConfig *camera, TernKeyFile *keys, const char *group)
 {
   g_autofree char *text = tern_key_file_string (keys, group, "frame-rate");
-  g_auto (GStrv) parts = g_strsplit (text ? text : "2/1", "/", 2);
-  guint64 n = 2, d = 1;
+  guint n = 2, d = 1;
 
-  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, RATE_MAX, &n, NULL)
-      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, RATE_MAX, &d, NULL)))
-    tern_key_file_mistake (keys, group, "frame-rate", "expected N or N/D, each 1 to %d, found %s", RATE_MAX, text);
-  camera->rate_n = (guint) n;
-  camera->rate_d = (guint) d;
+  if (text && (!tern_rate_parse (text, &n, &d) || n == 0 || n > (guint64) RATE_MAX * d || d > (guint64) RATE_MAX * n))
+    tern_key_file_mistake (keys, group, "frame-rate", "expected N, N/D or a decimal, 1/%d to %d frames a second, found %s",
+        RATE_MAX, RATE_MAX, text);
+  camera->rate_n = n;
+  camera->rate_d = d;
 }
 
 static void

@@ -360,8 +360,12 @@ def check_fits(folder):
               f"one that does not fit beside one that does: {rate}", run)
         run = tern("--frame-rate", rate, CLIP)
         point(run[0] == 2 and not run[1] and "expected at most" in run[2], f"nothing fits, so it is the setting: {rate}", run)
-    run = tern("--frame-rate", "0/1", "--max-tokens-per-frame", "20", CLIP)
-    point(run[0] == 0 and max(frames(run)) == 32, "0/1 is every frame, and at most 32 of a window", run)
+    for rate in "0/1", "0/2", "0.0", "00":
+        run = tern("--frame-rate", rate, "--max-tokens-per-frame", "20", CLIP)
+        point(run[0] == 0 and max(frames(run)) == 32, f"{rate} is every frame, and at most 32 of a window", run)
+    for rate, same in ((".5", "1/2"), ("2.", "2/1"), ("02", "2")):
+        runs = [tern("--frame-rate", text, "--window", "8", CLIP) for text in (rate, same)]
+        point(runs[0][0] == 0 and frames(runs[0]) == frames(runs[1]), f"{rate} is {same}", runs)
     for args in (["--max-tokens", "4000"], ["--memory", "stream", "--memory-tokens", "65"],
                  ["--memory", "stream", "--memory-tokens", "900000"], ["--memory", "stream", "--kv", "f16"],
                  ["--max-tokens-per-window", "3"]):

@@ -228,6 +228,36 @@ test_mul_div (void)
 #endif
 }
 
+/* Rates as people write them, and what is none. */
+static void
+test_rate (void)
+{
+  static const struct
+  {
+    const char *text;
+    guint n, d;
+  } rates[] = { { "30", 30, 1 }, { "030", 30, 1 }, { "30000/1001", 30000, 1001 }, { "4/2", 4, 2 }, { "29.97", 2997, 100 },
+    { ".5", 1, 2 }, { "0.5", 1, 2 }, { "2.", 2, 1 }, { "2.0", 2, 1 }, { "0.000001", 1, 1000000 }, { "1000000", 1000000, 1 },
+    { "0", 0, 1 }, { "00", 0, 1 }, { "0/1", 0, 1 }, { "0/2", 0, 1 }, { "0.0", 0, 1 }, { ".0", 0, 1 }, { "0.", 0, 1 } };
+  static const char *const none[] = { "", ".", "..", "1..2", "1.2.3", "/", "1/", "/1", "1/0", "0/0", "1/2/3", "29.97/1", "1e3",
+    "-1", "+1", " 1", "1 ", "-.5", "1.-5", "0x10", "nan", "1000001", "1000000.1", "1/1000001", "0.0000001" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rates); i++) {
+    guint n = 7, d = 7;
+
+    g_test_message ("%s", rates[i].text);
+    g_assert_true (tern_rate_parse (rates[i].text, &n, &d));
+    g_assert_cmpuint (n, ==, rates[i].n);
+    g_assert_cmpuint (d, ==, rates[i].d);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (none); i++) {
+    guint n, d;
+
+    if (tern_rate_parse (none[i], &n, &d))
+      g_error ("`%s` is taken for a rate", none[i]);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -235,6 +265,7 @@ main (int argc, char **argv)
   g_test_add_func ("/heap/order", test_heap);
   g_test_add_func ("/heap/mixed", test_heap_mixed);
   g_test_add_func ("/mul-div", test_mul_div);
+  g_test_add_func ("/rate", test_rate);
   g_test_add_func ("/random/draws", test_random);
   g_test_add_func ("/random/below", test_random_below);
   g_test_add_func ("/json/layout", test_json_layout);

@@ -79,7 +79,7 @@ test_whole (Place *place, gconstpointer data)
       "[zone door]\npoints=0,0; 1,0; 1,0.5\nhide=true\n"
       "[camera porch]\nsource=clip.mp4\nframe-rate=1/2\nwindow=8s\nprompt=Who is it?\nlabels=a cat;a dog\n"
       "min-confidence=0.6\nzones=door\nschedule=Mon-Fri 08:00-18:00\npace=false\nrepeat=true\n"
-      "[camera yard]\npipeline=videotestsrc ! video/x-raw,width=64\ngate=off\n"
+      "[camera yard]\npipeline=videotestsrc ! video/x-raw,width=64\ngate=off\nframe-rate=29.97\n"
       "[rule dog]\ncameras=porch\nlabel=a dog\nthreshold=0.8\nclear=0.4\nwindows=2\nquiet=22:00-06:00\ninterval=10m\n"
       "[rule quiet]\nsilent=12h\n"
       "[lines all]\npath=log.jsonl\ntell=alerts\n", &error);
@@ -99,6 +99,8 @@ test_whole (Place *place, gconstpointer data)
   camera = g_ptr_array_index (config->cameras, 1);
   g_assert_cmpstr (camera->pipeline, ==, "videotestsrc ! video/x-raw,width=64");
   g_assert_cmpstr (camera->gate, ==, "off");
+  g_assert_cmpuint (camera->rate_n, ==, 2997);
+  g_assert_cmpuint (camera->rate_d, ==, 100);
   rule = g_ptr_array_index (config->rules, 0);
   g_assert_true (tern_rule_config_has (rule, "porch") && !tern_rule_config_has (rule, "yard"));
   g_assert_cmpfloat (rule->clear, ==, 0.4);
@@ -115,7 +117,7 @@ test_mistakes (Place *place, gconstpointer data)
 {
   static const char *const lines[] = { "1 expected a [GROUP] first", "3 threads: expected 0 to", "4 expected KEY=VALUE",
     "5 keeep: no such key in [watch]", "6 expected [GROUP]", "8 source: expected rtsp://", "9 gate: expected auto, on or off",
-    "10 gate: expected once, found in line 9", "11 window: expected a time such as", "12 frame-rate: expected N or N/D",
+    "10 gate: expected once, found in line 9", "11 window: expected a time such as", "12 frame-rate: expected N, N/D or a decimal",
     "13 schedule: expected days and hours", "14 labels: expected 2 to 256 labels", "15 zones: expected the name of a [zone NAME]",
     "16 [camera a/b]: expected a name", "18 [cameras c]: expected [watch]", NULL };
 
@@ -124,6 +126,19 @@ test_mistakes (Place *place, gconstpointer data)
       "[camera a/b]\nsource=rtsp://x\n[cameras c]\n", (const char *const[]) { lines[0], "2 expected memory=FILE", lines[1],
           lines[2], lines[3], lines[4], lines[5], lines[6], lines[7], lines[8], lines[9], lines[10], lines[11], lines[12],
           lines[13], lines[14], NULL });
+}
+
+/* Of all pictures, or of more than there are in a second, no file says how long a window would be. */
+static void
+test_rates (Place *place, gconstpointer data)
+{
+  static const char *const told[] = { "0", "0/1", "0.0", "1001", "1000.5", "1/1001", "1/", "fast", "-1" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (told); i++) {
+    g_autofree char *text = g_strdup_printf (GOOD "frame-rate=%s\n", told[i]);
+
+    assert_mistakes (place, text, (const char *const[]) { "5 frame-rate: expected N, N/D or a decimal, 1/1000 to 1000", NULL });
+  }
 }
 
 static void
@@ -373,6 +388,7 @@ main (int argc, char **argv)
   ADD ("/watch/config/line-ends", test_line_ends);
   ADD ("/watch/config/whole", test_whole);
   ADD ("/watch/config/mistakes", test_mistakes);
+  ADD ("/watch/config/rates", test_rates);
   ADD ("/watch/config/groups", test_groups);
   ADD ("/watch/config/told", test_told);
   ADD ("/watch/config/pipeline", test_pipeline);
