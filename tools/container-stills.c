@@ -79,16 +79,35 @@ ends_with_end (const TernSource *source)
   return n == 0 || (n > 1 && tail[n - 2] == 0xff && tail[n - 1] == 0xd9);
 }
 
+/* The numbers of scans and of what is in them show that all components have begun: only in a file that is read from top to bottom
+ * (not progressive, not lossless, not hierarchical) can no other scan come that makes them better. */
+typedef struct {
+  gboolean sequential;
+  guint components, scanned;
+} Scans;
+
+static void
+note_scan (Scans *scans, int code, const guint8 *head)
+{
+  if (code == 0xda) {
+    scans->scanned += head[2];
+  } else if (code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc) {
+    scans->sequential = code <= 0xc1;
+    scans->components = head[7];
+  }
+}
+
 /* Up to the picture's end, or as far as its size: the marker there, -1 at the end of the file. *@album: the file has a table
  * of further pictures. */
 static int
 read_picture (TernCursor *cursor, gboolean size_only, TernContainer *out, gboolean *album)
 {
+  Scans scans = { FALSE, 0, 0 };
   int code;
 
   while ((code = next_marker (cursor)) >= 0 && code != 0xd9) {
     guint64 at = cursor->at;
-    guint8 head[7];
+    guint8 head[8] = { 0 };
     guint length;
 
     if (code == 0x01 || code == 0xd8)
@@ -96,6 +115,8 @@ read_picture (TernCursor *cursor, gboolean size_only, TernContainer *out, gboole
     if (!tern_get (cursor->source, at, head, 2))
       break;
     length = tern_big_endian (head, 2);
+    if (tern_get (cursor->source, at, head, 8))
+      note_scan (&scans, code, head);
     if (code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc
         && tern_get (cursor->source, at, head, 7)) {
       out->height = tern_big_endian (head + 3, 2);
@@ -109,6 +130,7 @@ read_picture (TernCursor *cursor, gboolean size_only, TernContainer *out, gboole
       *album = TRUE;
     set_cursor (cursor, at + MAX (length, 2));
   }
+  out->open_end = code < 0 && scans.sequential && scans.components > 0 && scans.scanned >= scans.components;
   return code;
 }
 
@@ -144,13 +166,16 @@ tern_container_png (const TernSource *source, TernContainer *out)
 {
   guint64 at = 8;
   guint8 head[12];
+  gboolean any = FALSE;         /* picture data, whole chunks */
 
   out->pictures = 1;
   for (guint i = 0; i < TERN_MAX_STEPS; i++) {
     guint length;
 
-    if (!tern_get (source, at, head, 8)) {
+    if (!tern_get (source, at, head, 8) || (memcmp (head + 4, "IEND", 4) == 0 && !tern_get (source, at, head, 12))) {
       out->cut = TRUE;
+      out->open_end = any;
+      out->whole_to = at;
       return;
     }
     length = tern_big_endian (head, 4);
@@ -161,6 +186,7 @@ tern_container_png (const TernSource *source, TernContainer *out)
       out->height = tern_big_endian (head + 4, 4);
       memset (head, 0, 8);
     }
+    any |= memcmp (head + 4, "IDAT", 4) == 0;
     if (memcmp (head + 4, "eXIf", 4) == 0)
       out->orientation = tern_exif_orientation (source, at + 8, length);
     if (memcmp (head + 4, "acTL", 4) == 0 && tern_get (source, at + 8, head, 4) && tern_big_endian (head, 4) > 1)

@@ -235,7 +235,7 @@ tern_container_read (const TernSource *source, TernFileType type)
   else if (type == TERN_FILE_MATROSKA)
     tern_container_matroska_tracks (source, &out);
   if (tern_source_kind (source) != TERN_SOURCE_FILE) {
-    out.cut = FALSE;
+    out.cut = out.open_end = FALSE;
     out.next = 0;
   }
   return out;

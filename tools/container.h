@@ -50,6 +50,8 @@ typedef struct {
   const char *unread;           /* why a still is not read, as " made of tiles"; NULL when nothing is against it. Static */
   guint64 next;                 /* where a further file begins that was joined to this one; 0 = nowhere */
   gboolean cut;                 /* the file ends too early */
+  gboolean open_end;            /* a still, `cut`, of which perhaps only what says that it is over is not there */
+  guint64 whole_to;             /* where in one of an open end the last whole piece ends; 0 = it is not made of pieces */
   guint64 expected;             /* bytes that there should be at least; 0 = unknown */
 } TernContainer;
 

@@ -112,6 +112,9 @@ is_cut (TernMedia *media)
 {
   guint delay = MAX (media->codec->has_b_frames, 0) + 1;        /* the last one read may be shown before others */
 
+  /* All of the picture, and nothing that says so. */
+  if (media->still && media->container.open_end)
+    return !tern_media_tail_is_whole (media);
   return media->container.cut || media->corrupt || media->refused || index_leads_out (media) || frames_are_cut (media)
       || (media->since_damage && media->since_damage <= delay) || tern_media_tail_is_torn (media);
 }

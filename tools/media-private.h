@@ -88,6 +88,8 @@ void tern_media_keep_tail (TernMedia *media, const AVPacket *packet);
 void tern_media_forget_tail (TernMedia *media);
 /* What was read last is no whole picture. Takes as long as some hundred pictures, in formats that give no other sign. */
 gboolean tern_media_tail_is_torn (TernMedia *media);
+/* What was read last is a whole picture, whatever may have come behind it. FALSE: it is not, or nobody knows. */
+gboolean tern_media_tail_is_whole (TernMedia *media);
 /* END, or FAILED when the file is cut off or damaged, or no frame was in it. */
 TernMediaStatus tern_media_ended (TernMedia *media, GError **error);
 void tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether the last picture of a stream without sizes is whole where its decoder does not say. libavcodec's HEVC decoder goes on behind
- * the end of what is there, and makes a picture of it. One that is whole does not depend on the bytes behind it: so the last pictures are
- * decoded twice, with other bytes there. */
+/* Whether the last picture of a stream without sizes is whole where its decoder does not say. libavcodec's HEVC decoder goes on
+ * behind the end of what is there, and makes a picture of it. One that is whole does not depend on the bytes behind it: so the last
+ * pictures are decoded twice, with other bytes there. The same tells of JPEG and PNG without their ends whether anything of the
+ * picture is not there. */
 #include "tools/media-private.h"
 
 #include <string.h>
@@ -18,7 +19,7 @@ applies (const TernMedia *media)
 {
   const char *name = media->format->iformat->name;
 
-  return g_str_equal (name, "hevc") || g_str_equal (name, "vvc");
+  return (media->still && media->container.open_end) || g_str_equal (name, "hevc") || g_str_equal (name, "vvc");
 }
 
 static void
@@ -41,7 +42,7 @@ tern_media_keep_tail (TernMedia *media, const AVPacket *packet)
 
   if (!applies (media))
     return;
-  if (packet->flags & AV_PKT_FLAG_KEY) {
+  if (packet->flags & AV_PKT_FLAG_KEY || media->still) {        /* no parser saw the end of that picture */
     tern_media_forget_tail (media);
     media->tail_began = TRUE;
   }
@@ -69,15 +70,18 @@ add_picture (GChecksum *sum, const AVFrame *frame)
   }
 }
 
-/* @packet, or the end, and what comes of it. */
-static void
+/* @packet, or the end, and what comes of it: how many pictures. */
+static guint
 decode (AVCodecContext *codec, const AVPacket *packet, AVFrame *frame, GChecksum *sum)
 {
+  guint n = 0;
+
   avcodec_send_packet (codec, packet);
-  while (avcodec_receive_frame (codec, frame) >= 0) {
+  for (; avcodec_receive_frame (codec, frame) >= 0; n++) {
     add_picture (sum, frame);
     av_frame_unref (frame);
   }
+  return n;
 }
 
 static gboolean
@@ -86,7 +90,23 @@ is_stopped (const TernMedia *media)
   return media->options.stop && g_atomic_int_get (media->options.stop);
 }
 
-/* What the last pictures are with bytes @behind them; NULL: nobody knows. */
+/* @n bytes @behind, in PNG as a chunk of further picture data, whose checksum is not looked at. */
+static void
+fill_behind (const TernMedia *media, guint8 behind, guint8 *to, gsize n)
+{
+  static const guint8 end[] = { 0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82 };
+
+  memset (to, behind, n);
+  if (media->kind.type != TERN_FILE_PNG)
+    return;
+  memset (to, 0, 4);
+  to[2] = (guint8) ((n - 12 - sizeof end) >> 8);
+  to[3] = (guint8) (n - 12 - sizeof end);
+  memcpy (to + 4, "IDAT", 4);
+  memcpy (to + n - sizeof end, end, sizeof end);
+}
+
+/* What the last pictures are with bytes @behind them; NULL: nobody knows, or nothing comes of them. */
 static char *
 sum_up (TernMedia *media, guint8 behind)
 {
@@ -96,20 +116,34 @@ sum_up (TernMedia *media, guint8 behind)
   AVPacket *longer = av_packet_alloc ();
   AVFrame *frame = av_frame_alloc ();
   char *out = NULL;
+  guint n = 0;
 
   if (codec && longer && frame && avcodec_parameters_to_context (codec, tern_media_stream (media)->codecpar) >= 0
       && avcodec_open2 (codec, NULL, NULL) >= 0 && av_new_packet (longer, last->size + BEHIND) >= 0) {
     memcpy (longer->data, last->data, last->size);
-    memset (longer->data + last->size, behind, BEHIND);
+    fill_behind (media, behind, longer->data + last->size, BEHIND);
     for (GList *link = media->tail.head; link && !is_stopped (media); link = link->next)
-      decode (codec, link->next ? link->data : longer, frame, sum);
-    decode (codec, NULL, frame, sum);
-    out = g_strdup (g_checksum_get_string (sum));
+      n += decode (codec, link->next ? link->data : longer, frame, sum);
+    n += decode (codec, NULL, frame, sum);
+    out = n ? g_strdup (g_checksum_get_string (sum)) : NULL;
   }
   av_frame_free (&frame);
   av_packet_free (&longer);
   avcodec_free_context (&codec);
   return out;
+}
+
+/* TRUE only where it is certain. */
+gboolean
+tern_media_tail_is_whole (TernMedia *media)
+{
+  g_autofree char *zeros = NULL, *others = NULL;
+
+  if (media->tail.length == 0)
+    return FALSE;
+  zeros = sum_up (media, 0);
+  others = sum_up (media, 0xaa);        /* other from the first bit on, and no marker of JPEG */
+  return zeros && others && !is_stopped (media) && g_str_equal (zeros, others);
 }
 
 gboolean

@@ -18,6 +18,9 @@ feed (TernMedia *media)
       tern_media_note_packet (media, media->packet);
     /* Some recorders write empty packets, at the end above all. */
   } while (code >= 0 && (media->packet->stream_index != media->stream || media->packet->size == 0));
+  /* A piece that is not whole makes the decoder refuse all of them. */
+  if (code >= 0 && media->still && media->container.open_end && media->container.whole_to)
+    av_shrink_packet (media->packet, (int) MIN ((guint64) media->packet->size, media->container.whole_to));
   if (code >= 0)
     tern_media_keep_tail (media, media->packet);
   media->draining = code < 0;

@@ -9,9 +9,12 @@ import json
 import math
 import os
 import pathlib
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 sys.dont_write_bytecode = True
 from server import HERE, data_url, events, picture, server, text_of  # noqa: E402
@@ -152,14 +155,43 @@ def check_turns(s):
 
 
 def png_header(width, height):
-    import struct
-    import zlib
-
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     rows = zlib.compress(b"\0" * (width * 3 + 1) * min(height, 4))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def png(width, height):
+    """Rows that are no two the same."""
+    rows = b"".join(b"\0" + bytes((x * 37 + y * 101 + x * y) & 255 for x in range(width * 3)) for y in range(height))
+    whole = png_header(width, height)
+    start = whole.index(b"IDAT") - 4
+    data = zlib.compress(rows)
+    return (whole[:start] + struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
+            + whole[-12:])
+
+
+def check_open_ends(s):
+    """Pictures of which only the mark of their end is not there are whole; a stream may end anywhere."""
+    jpeg, clip, dots = (HERE / "street.jpg").read_bytes(), HERE / "clip.mp4", png(48, 32)
+    data = dots[dots.index(b"IDAT") + 4:-16]
+    half = png_header(48, 32)[:33] + struct.pack(">I", len(data) // 2) + b"IDAT" + data[:len(data) // 2] + bytes(4)     # of chunks
+    for what, whole, cut, good in (("JPEG", jpeg, 2, True), ("JPEG", jpeg, 1, True), ("JPEG", jpeg, 3, False),
+                                   ("JPEG", jpeg, 4, False), ("PNG", dots, 12, True), ("PNG", dots, 4, True),
+                                   ("PNG", dots, 9, True),
+                                   ("PNG", dots, 12 + 4 + 40, False), ("PNG", half, 0, False)):
+        status, _, body = s.chat({"type": "image_url", "image_url": {"url": data_url(whole[:len(whole) - cut])}}, max_tokens=1)
+        point(status == (200 if good else 400), f"a {what} without its last {cut} bytes", body)
+    if not shutil.which("ffmpeg"):
+        point(True, "MPEG-TS that ends within a packet", skip="no ffmpeg")
+        return
+    stream = subprocess.run(["ffmpeg", "-v", "error", "-i", clip, "-an", "-c:v", "mpeg2video", "-f", "mpegts", "-"],
+                            capture_output=True, check=True).stdout
+    for cut in 0, 88, len(stream) // 3 // 188 * 188, len(stream) // 3 // 188 * 188 + 100:
+        part = stream[:len(stream) - cut]
+        status, _, body = s.chat({"type": "video_url", "video_url": {"url": data_url(part, "video/mp2t")}}, max_tokens=1)
+        point(status == 200, f"MPEG-TS that ends {cut} bytes early, {len(part) % 188} into a packet", body)
 
 
 def check_bad_pictures(s):
@@ -330,6 +362,11 @@ def check_stop(s):
     point(drawn[0] == drawn[1] and len(set(drawn)) > 2, "same seed, same text", drawn)
     drawn = [{text_of(s.chat(picture(), temperature=1.5, **more)) for _ in range(4)} for more in ({}, {"seed": -1}, {"seed": 0})]
     point([len(d) > 1 for d in drawn] == [True, True, False], "no seed, or -1: another one each time", drawn)
+    drawn = [text_of(s.chat(picture(), temperature=1.5, seed=n)) for n in (2 ** 63, 2 ** 63, 2 ** 64 - 1, 2 ** 63 + 1, 1 - 2 ** 63)]
+    point(drawn[0] == drawn[1] and len(set(drawn)) > 2, "seeds have 64 bits, with a sign or without one", drawn)
+    refused = [s.chat(picture(), seed=n) for n in (2 ** 64, -2 ** 63 - 1, .5)]
+    point([r[0] for r in refused] == [400] * 3 and all(r[2]["error"]["param"] == "seed" for r in refused),
+          "and no more than that", refused)
     short = s.chat(picture(), max_completion_tokens=2, max_tokens=9)
     point(short[2]["usage"]["completion_tokens"] == 2 and short[2]["choices"][0]["finish_reason"] == "length",
           "max_completion_tokens goes before max_tokens", short)
@@ -397,8 +434,9 @@ def check_ollama(s):
                                   "format": REVIEW})[2]
     point(is_review(answer["message"]["content"]), "with a schema", answer)
     hot = [{s.call("/api/generate", {"prompt": "x", "images": [image], "stream": False, "options": {"temperature": 1.5, **more}})[
-        2]["response"] for _ in range(4)} for more in ({}, {"seed": -1}, {"seed": None}, {"seed": 0}, {"seed": 5})]
-    point([len(said) > 1 for said in hot] == [True] * 3 + [False] * 2, "without a seed, or with -1, answers are drawn anew", hot)
+        2]["response"] for _ in range(4)}
+        for more in ({}, {"seed": -1}, {"seed": None}, {"seed": 0}, {"seed": 5}, {"seed": 2 ** 64 - 2})]
+    point([len(said) > 1 for said in hot] == [True] * 3 + [False] * 3, "without a seed, or with -1, answers are drawn anew", hot)
     point(s.call("/api/generate", {"model": "tern", "stream": False})[2]["done_reason"] == "load", "nothing to say loads")
     status, _, body = s.call("/api/chat", {"messages": [{"role": "user", "content": "x", "images": ["!"]}]})
     point(status == 400 and "messages[0].images[0]" in body["error"], "a bad picture", body)
@@ -547,7 +585,8 @@ def check_blind(s):
 
 
 with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
-    for check in (check_names, check_pictures, check_turns, check_bad_pictures, check_stream, check_forms, check_other_forms,
+    for check in (check_names, check_pictures, check_turns, check_open_ends, check_bad_pictures, check_stream, check_forms,
+                  check_other_forms,
                   check_numbers, check_scores, check_stop, check_refused, check_ollama, check_metrics):
         check(s)
     point(s.stop() == 0, "ends well when it is told to", s.said())

@@ -9,7 +9,7 @@ read_options (TernAsked *ask, const TernFields *fields)
 {
   TernFields options = { NULL, "options.", fields->refusal };
   double temperature = 0, top_p = 1, min_p = 0, penalty = 1;
-  gint64 seed = -1, top_k = 0, n = -1;
+  gint64 top_k = 0, n = -1;
 
   ask->sampling.seed = g_random_int ();
   if (!tern_fields_object (fields, "options", &options.object) || !options.object)
@@ -19,7 +19,7 @@ read_options (TernAsked *ask, const TernFields *fields)
       || !tern_fields_number (&options, "min_p", 0, TERN_MIN_P_MAX, &min_p)
       || !tern_fields_integer (&options, "top_k", -1, TERN_TOP_K_MAX, &top_k)
       || !tern_fields_number (&options, "repeat_penalty", TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX, &penalty)
-      || !tern_fields_integer (&options, "seed", G_MININT64, G_MAXINT64, &seed)
+      || !tern_fields_seed (&options, "seed", &ask->sampling.seed)
       || !tern_fields_integer (&options, "num_predict", -2, G_MAXINT64, &n)
       || !tern_ask_stop (ask, &options, "stop"))
     return FALSE;
@@ -28,8 +28,6 @@ read_options (TernAsked *ask, const TernFields *fields)
   ask->sampling.min_p = (float) min_p;
   ask->sampling.top_k = (guint) MAX (top_k, 0);
   ask->sampling.repetition_penalty = (float) penalty;
-  if (seed != -1)               /* which is how clients say that any will do */
-    ask->sampling.seed = (guint64) seed;
   if (n > 0)
     ask->sampling.max_tokens = (guint) MIN (n, TERN_MAX_TOKENS_MAX);
   return n != 0 || tern_fields_refuse (&options, "num_predict", "at least 1, or -1");

@@ -72,22 +72,22 @@ static gboolean
 read_sampling (TernAsked *ask, const TernFields *fields)
 {
   double temperature = 0, top_p = 1, min_p = 0, penalty = 1;
-  gint64 seed = -1, top_k = 0;
+  gint64 top_k = 0;
 
+  ask->sampling.seed = g_random_int ();
   if (!tern_fields_number (fields, "temperature", 0, 2, &temperature)
       || !tern_fields_number (fields, "top_p", 0, 1, &top_p)
       || !tern_fields_number (fields, "min_p", 0, TERN_MIN_P_MAX, &min_p)
       || !tern_fields_integer (fields, "top_k", -1, TERN_TOP_K_MAX, &top_k)
       || !tern_fields_number (fields, "repetition_penalty", TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX, &penalty)
       || !tern_fields_number (fields, "repeat_penalty", TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX, &penalty)
-      || !tern_fields_integer (fields, "seed", G_MININT64, G_MAXINT64, &seed))
+      || !tern_fields_seed (fields, "seed", &ask->sampling.seed))
     return FALSE;
   ask->sampling.temperature = (float) temperature;
   ask->sampling.top_p = (float) MAX (top_p, TERN_TOP_P_MIN);
   ask->sampling.min_p = (float) min_p;
   ask->sampling.top_k = (guint) MAX (top_k, 0);
   ask->sampling.repetition_penalty = (float) penalty;
-  ask->sampling.seed = seed == -1 ? g_random_int () : (guint64) seed;   /* -1 is how some clients say that any will do */
   return read_length (ask, fields, "max_tokens") && read_length (ask, fields, "max_completion_tokens")
       && tern_ask_stop (ask, fields, "stop");
 }

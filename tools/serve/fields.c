@@ -199,6 +199,27 @@ tern_fields_integer (const TernFields *fields, const char *name, gint64 min, gin
 }
 
 gboolean
+tern_fields_seed (const TernFields *fields, const char *name, guint64 *value)
+{
+  JsonNode *node = tern_fields_get (fields, name);
+  const char *digits = tern_node_digits (node);
+  guint64 above;
+  gint64 seed = -1;
+
+  if (digits && g_ascii_string_to_unsigned (digits, 10, 0, G_MAXUINT64, &above, NULL)) {
+    *value = above;
+    return TRUE;
+  }
+  if (digits && strspn (digits, "-0123456789") == strlen (digits))
+    return tern_fields_refuse (fields, name, "an integer of 64 bits");
+  if (!tern_fields_integer (fields, name, G_MININT64, G_MAXINT64, &seed))
+    return FALSE;
+  if (seed != -1)
+    *value = (guint64) seed;
+  return TRUE;
+}
+
+gboolean
 tern_fields_flag (const TernFields *fields, const char *name, gboolean *value)
 {
   JsonNode *node = tern_fields_get (fields, name);

@@ -34,6 +34,9 @@ gboolean tern_fields_refuse (const TernFields *fields, const char *name, const c
 gboolean tern_fields_text (const TernFields *fields, const char *name, const char **value);
 gboolean tern_fields_number (const TernFields *fields, const char *name, double min, double max, double *value);
 gboolean tern_fields_integer (const TernFields *fields, const char *name, gint64 min, gint64 max, gint64 *value);
+/* Any number of 64 bits, with a sign or without one; -1, which is how some clients say that any will do, is as if there were
+ * none. */
+gboolean tern_fields_seed (const TernFields *fields, const char *name, guint64 *value);
 gboolean tern_fields_flag (const TernFields *fields, const char *name, gboolean *value);
 gboolean tern_fields_object (const TernFields *fields, const char *name, JsonObject **value);
 gboolean tern_fields_array (const TernFields *fields, const char *name, JsonArray **value);

@@ -245,6 +245,15 @@ take_still (TernPictures *self, GBytes *bytes, const char *param, const gint *go
 
 /* ---- Clips ------------------------------------------------------------------------------------------------------- */
 
+/* MPEG-TS is a stream that whoever receives it may cut anywhere: it is looked at as far as it goes. */
+static gboolean
+may_end_anywhere (GBytes *bytes, const char *param)
+{
+  g_autoptr (TernSource) source = tern_source_new_bytes (bytes, param, NULL);
+
+  return source && tern_file_kind (source).type == TERN_FILE_MPEG_TS;
+}
+
 /* When the last frame of a clip stands, by looking at all of them. G_MAXUINT64: refused, or given up. */
 static guint64
 measure (const TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
@@ -262,6 +271,8 @@ measure (const TernPictures *self, GBytes *bytes, const char *param, const gint 
   }
   if (media && n == 0)
     refuse (refusal, param, "a clip", "one without a frame that can be decoded");
+  else if (status == TERN_MEDIA_FAILED && may_end_anywhere (bytes, param))
+    status = TERN_MEDIA_END;
   else if (status == TERN_MEDIA_FAILED)
     tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s", error->message);
   return media && n > 0 && status != TERN_MEDIA_FAILED ? last : G_MAXUINT64;
