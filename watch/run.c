@@ -451,11 +451,19 @@ is_ours (GstMessage *message)
   return name && g_strv_contains (names, name);
 }
 
+/* A window that does not fit into the model's context will not when it is tried again. Memory that is not there, which has the
+ * same code, may be there later. */
+static gboolean
+is_unfit (const GError *error)
+{
+  return g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT) && strstr (error->message, "(context of ");
+}
+
 /* What nobody here can decode is a matter of the stream as well. */
 static TernFault
 fault_of (GstMessage *message, const GError *error)
 {
-  if (is_ours (message) && g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS))
+  if (is_ours (message) && (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS) || is_unfit (error)))
     return TERN_FAULT_SETTINGS;
   return error->domain == GST_STREAM_ERROR || g_error_matches (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN)
       ? TERN_FAULT_STREAM : TERN_FAULT_SOURCE;

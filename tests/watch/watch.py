@@ -150,6 +150,12 @@ def wrong(folder):
           and "another try" not in watch.words() and watch.count() == WINDOWS,
           "what only its elements refuse is said, and not tried again", status, watch.words())
     watch.memory.unlink()
+    watch.configure(camera(more="window=24s") + camera("other"))
+    status = watch.run()
+    point(status == 2 and "context of " in watch.words() and watch.words().count("it is given up") == 2
+          and "another try" not in watch.words() and watch.count() == WINDOWS,
+          "nor is a window that does not fit into the model's context", status, watch.words())
+    watch.memory.unlink()
     watch.configure(camera())
     run = subprocess.run([tern, "watch", "--check", "--config", watch.config], capture_output=True, text=True, env=watch.env)
     point(run.returncode == 0 and not watch.memory.exists(), "--check says what it thinks and begins nothing", run.stderr)
