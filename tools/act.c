@@ -41,6 +41,7 @@ typedef struct {
   guint64 decisions;            /* of times that have passed */
   guint64 left_out;             /* of them those before the first picture */
   guint64 first, end;           /* of the pictures */
+  gboolean at_first;            /* none was due while there were pictures: one was made at the first */
   gboolean metrics;
   gboolean failed;
 
@@ -48,6 +49,9 @@ typedef struct {
   TernImage image;
   guint8 *pixels;
   gboolean has_image;
+  /* the first one that came late: what is decided about where no decision is due while there are pictures */
+  TernImage late_image;
+  guint8 *late_pixels;
 } Act;
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
@@ -113,15 +117,14 @@ check_states (const Options *o, const Act *a)
 
 /* Keeps @image beyond the next frame. */
 static gboolean
-keep (Act *a, const TernImage *image, GError **error)
+keep (const TernImage *image, guint8 **pixels, TernImage *kept, GError **error)
 {
   TernPlanes planes;
 
   if (!tern_planes_of (image, &planes, error))
     return FALSE;
-  a->pixels = g_realloc (a->pixels, tern_planes_bytes (&planes));
-  tern_planes_copy (&planes, image, a->pixels, &a->image);
-  a->has_image = TRUE;
+  *pixels = g_realloc (*pixels, tern_planes_bytes (&planes));
+  tern_planes_copy (&planes, image, *pixels, kept);
   return TRUE;
 }
 
@@ -150,11 +153,11 @@ push_states (Act *a, guint64 time, GError **error)
 }
 
 static gboolean
-push_frame (Act *a, guint64 time, GError **error)
+push_frame (Act *a, const TernImage *image, guint64 time, GError **error)
 {
   g_autoptr (GError) busy = NULL;
 
-  while (!tern_session_push_frame (a->session, &a->image, time, TERN_TIME_NONE, &busy)) {
+  while (!tern_session_push_frame (a->session, image, time, TERN_TIME_NONE, &busy)) {
     if (!g_error_matches (busy, TERN_ERROR, TERN_ERROR_BUSY)) {
       g_propagate_error (error, g_steal_pointer (&busy));
       return FALSE;
@@ -175,15 +178,15 @@ print (Act *a, const TernResult *result)
   return tern_tool_flush ();
 }
 
-/* What is decided at @time, about the picture that is there then. */
+/* What is decided at @time, about @image, which is there then. */
 static gboolean
-decide (Act *a, guint64 time, GError **error)
+decide (Act *a, const TernImage *image, guint64 time, GError **error)
 {
   TernRequest request = { .question = { .prompt = a->instruction, .action = TRUE }, .frames = a->frames };
   TernResult *result;
   gboolean good;
 
-  if (!push_states (a, time, error) || !push_frame (a, time, error)
+  if (!push_states (a, time, error) || !push_frame (a, image, time, error)
       || !tern_session_ask (a->session, &request, NULL, error))
     return FALSE;
   if (tern_session_next (a->session, -1, &result) != TERN_NEXT_RESULT) {
@@ -203,7 +206,7 @@ static gboolean
 decide_until (Act *a, guint64 end, GError **error)
 {
   for (; time_of (a, a->decisions) < end; a->decisions++)
-    if (!decide (a, time_of (a, a->decisions), error))
+    if (!decide (a, &a->image, time_of (a, a->decisions), error))
       return FALSE;
   return TRUE;
 }
@@ -220,6 +223,16 @@ begin_at (Act *a, guint64 first)
   a->left_out = a->decisions;
 }
 
+/* Whoever asks for a decision an hour wants one of a video of a minute, too, also if its first picture is late. */
+static gboolean
+decide_once (Act *a, GError **error)
+{
+  if (a->decisions > a->left_out)
+    return TRUE;
+  a->at_first = TRUE;
+  return decide (a, a->late_pixels ? &a->late_image : &a->image, a->first, error);
+}
+
 /* Each decision is about the newest frame that is there at its time. */
 static gboolean
 run_media (Act *a, GError **error)
@@ -229,17 +242,21 @@ run_media (Act *a, GError **error)
   TernImage image;
 
   while ((status = tern_media_next (a->media, &image, &pts, &duration, error)) == TERN_MEDIA_FRAME) {
-    if (!a->has_image)
+    if (!a->has_image) {
       begin_at (a, pts);
-    if ((a->has_image && !decide_until (a, pts, error)) || !keep (a, &image, error))
+      if (a->left_out && !keep (&image, &a->late_pixels, &a->late_image, error))
+        return FALSE;
+    }
+    if ((a->has_image && !decide_until (a, pts, error)) || !keep (&image, &a->pixels, &a->image, error))
       return FALSE;
+    a->has_image = TRUE;
     a->end = duration == G_MAXUINT64 || duration == 0 ? pts + 1 : pts + duration;
   }
   /* Of a file that breaks off, what was there is decided about too. */
   if (a->has_image) {
     g_autoptr (GError) other = NULL;
 
-    if (!decide_until (a, a->end, *error ? &other : error))
+    if (!decide_until (a, a->end, *error ? &other : error) || !decide_once (a, *error ? &other : error))
       return FALSE;
   }
   return status == TERN_MEDIA_END;
@@ -299,14 +316,12 @@ tell_outside (const Options *o, Act *a)
 {
   double first = (double) a->first / TERN_SECOND, end = (double) a->end / TERN_SECOND;
 
-  if (a->left_out > 0 && a->decisions > a->left_out)
+  if (a->left_out > 0)
     tern_tool_message ("%s: its first picture is at %.3f s: %" G_GUINT64_FORMAT " decision%s before it left out", a->video, first,
         a->left_out, a->left_out == 1 ? "" : "s");
-  if (a->decisions == a->left_out && !a->failed) {
-    tern_tool_message ("%s: expected a decision that is due while there are pictures, %.3f to %.3f s, found none", a->video, first,
+  if (a->at_first)
+    tern_tool_message ("%s: no decision is due while there are pictures, %.3f to %.3f s: one is made at the first", a->video, first,
         end);
-    a->failed = TRUE;
-  }
   if (a->space->state_dims && tern_states_seconds (&a->states) > end + MAX (a->every, 1))
     tern_tool_message ("%s: its %" G_GSIZE_FORMAT " rows go on until %.3f s, the video ends at %.3f s: nothing is decided about "
         "those behind it", o->states, a->states.rows, tern_states_seconds (&a->states), end);
@@ -316,7 +331,7 @@ static void
 tell_short_states (const Options *o, const Act *a)
 {
   double seconds = a->space->state_dims ? tern_states_seconds (&a->states) : INFINITY;
-  double last = (double) time_of (a, MAX (a->decisions, 1) - 1) / TERN_SECOND;
+  double last = (double) (a->at_first ? a->first : time_of (a, MAX (a->decisions, 1) - 1)) / TERN_SECOND;
 
   if (last >= seconds)
     tern_tool_message ("%s: its %" G_GSIZE_FORMAT " rows end at %.3f s, decisions at %.3f s: the last row stands for "
@@ -365,6 +380,7 @@ act_clear (Act *a)
   g_clear_pointer (&a->action, tern_action_model_unref);
   g_clear_pointer (&a->media, tern_media_free);
   g_clear_pointer (&a->pixels, g_free);
+  g_clear_pointer (&a->late_pixels, g_free);
   tern_states_clear (&a->states);
 }
 
