@@ -96,7 +96,8 @@ drop_other_names (const char *folder, GPtrArray *names)
   }
 }
 
-/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name has mmproj in it, else the others. */
+/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name has mmproj in it, else the others.
+ * What begins with a dot is none: another system's notes about a file are called so (._model.gguf). */
 static GPtrArray *
 list (const char *folder, gboolean mmproj, GError **error)
 {
@@ -112,7 +113,7 @@ list (const char *folder, gboolean mmproj, GError **error)
   while ((name = g_dir_read_name (dir))) {
     g_autofree char *lower = g_ascii_strdown (name, -1);
 
-    if (g_str_has_suffix (lower, ".gguf") && tern_gguf_part_of_name (lower) <= 1
+    if (*name != '.' && g_str_has_suffix (lower, ".gguf") && tern_gguf_part_of_name (lower) <= 1
         && (strstr (lower, "mmproj") != NULL) == mmproj)
       g_ptr_array_add (names, g_strdup (name));
   }
@@ -319,13 +320,16 @@ char *
 tern_model_find_text (const char *model_path, GError **error)
 {
   const char *variable = g_getenv ("TERN_MODEL_PATH");
+  g_autofree char *home = NULL;
   char *found;
 
   if (model_path)
     return file_or_folder (model_path, error);
   if (!variable || !*variable)
     return bundled (error);
-  found = file_or_folder (variable, error);
+  if (g_str_has_prefix (variable, "~/"))        /* as it stands in a unit or a list of variables, which no shell reads */
+    home = g_build_filename (g_get_home_dir (), variable + 2, NULL);
+  found = file_or_folder (home ? home : variable, error);
   if (!found)
     g_prefix_error (error, "TERN_MODEL_PATH: ");
   return found;
@@ -383,14 +387,17 @@ hops_init (Hops *hops, const char *path)
 }
 
 /* Letters of the model's name in that of an encoder, mmproj-NAME-TYPE.gguf, mmproj-NAME.gguf or NAME.mmproj-TYPE.gguf, if @text
- * begins with that name; else 0. Case does not count. */
+ * begins with that name; else 0. Case does not count. What llama.cpp fetches is called OWNER_REPOSITORY_FILE: what is before the
+ * file's own name is before both. */
 static gsize
 shared_name (const char *mmproj, const char *text)
 {
   g_autofree char *lower = g_ascii_strdown (mmproj, -1);
   const char *word = strstr (lower, "mmproj"), *begin = word == lower ? word + strlen ("mmproj") : lower, *end = word, *last = NULL;
-  gsize whole, letters;
+  gsize whole, letters, before = word - lower;
 
+  if (before && lower[before - 1] == '_' && g_ascii_strncasecmp (lower, text, before) == 0)
+    return before + shared_name (word, text + before);
   if (word == lower) {
     begin += strspn (begin, "-_.");
     end = begin + strlen (begin) - strlen (".gguf");
@@ -449,11 +456,43 @@ choose_encoder (GPtrArray *names, const Hops *hops, guint place)
   return best;
 }
 
+/* Whether @mmproj is called as another language model in the @place is, and not as this one, whose file is @real. */
+static gboolean
+is_anothers (const char *mmproj, const char *place, const Hops *hops, const char *real)
+{
+  g_autoptr (GPtrArray) texts = list (place, FALSE, NULL);
+  gboolean other = FALSE;
+
+  for (guint i = 0; i < hops->names->len; i++)
+    if (shared_name (mmproj, hops->names->pdata[i]))
+      return FALSE;
+  for (guint i = 0; texts && !other && i < texts->len; i++)
+    if (shared_name (mmproj, texts->pdata[i])) {
+      g_autofree char *path = g_build_filename (place, texts->pdata[i], NULL), *file = tern_model_real_path (path, NULL);
+
+      other = g_strcmp0 (file, real) != 0;
+    }
+  return other;
+}
+
+/* Takes out of @names those that are other models'; says in @passed which. */
+static void
+leave_others (GPtrArray *names, const char *place, const Hops *hops, const char *real, GPtrArray *passed)
+{
+  for (guint i = 0; i < names->len;)
+    if (is_anothers (names->pdata[i], place, hops, real))
+      g_ptr_array_add (passed, g_ptr_array_steal_index (names, i));
+    else
+      i++;
+}
+
 char *
 tern_model_find_mmproj (const char *text_path, GError **error)
 {
   g_auto (Hops) hops = { NULL };
-  g_autofree char *first = NULL, *others = NULL;
+  g_autoptr (GPtrArray) passed = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *real = tern_model_real_path (text_path, NULL);
+  g_autofree char *first = NULL, *others = NULL, *of_others = NULL;
   GPtrArray *places;
 
   hops_init (&hops, text_path);
@@ -466,6 +505,8 @@ tern_model_find_mmproj (const char *text_path, GError **error)
 
     if (!names && !i)
       return NULL;
+    if (names)
+      leave_others (names, places->pdata[i], &hops, real, passed);
     if (!names || !names->len)
       continue;
     one = names->len == 1 ? names->pdata[0] : choose_encoder (names, &hops, i);
@@ -480,7 +521,9 @@ tern_model_find_mmproj (const char *text_path, GError **error)
   }
   g_ptr_array_remove_index (places, 0);
   others = join (places);
+  of_others = join (passed);
   g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one *mmproj*.gguf beside the language model, found "
-      "none%s%s; name the file as mmproj path", first, places->len ? ", nor where it links to, in " : "", others);
+      "%s%s%s%s; name the file as mmproj path", first, passed->len ? of_others : "none",
+      passed->len ? ", called as another model there is" : "", places->len ? ", nor where it links to, in " : "", others);
   return NULL;
 }

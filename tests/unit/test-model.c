@@ -193,8 +193,13 @@ test_folders (void)
     NULL };
   static const char *const others[] = { "cat.gguf", TEXT_FILE, "dog.mmproj-f16.gguf", MMPROJ_FILE, "cow-mmproj.gguf", MMPROJ_FILE,
     NULL };
+  static const char *const fetched[] = { "org_Cat-2b-GGUF_Cat-2b-Q8_0.gguf", TEXT_FILE,
+    "org_Cat-2b-GGUF_mmproj-Cat-2b-f16.gguf", MMPROJ_FILE, "org_Dog-2b-GGUF_mmproj-Dog-2b-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const notes[] = { "._cat.gguf", __FILE__, "cat.gguf", TEXT_FILE, "._mmproj-cat.gguf", __FILE__,
+    "mmproj-cat.gguf", MMPROJ_FILE, NULL };
   static const struct { const char *const *files; const char *taken; } named[] = { { behind, "/Cat.mmproj-f16.gguf" },
-    { behinds, "/Cat-2B.mmproj-Q8_0.gguf" }, { front, "/mmproj-f16.gguf" } };
+    { behinds, "/Cat-2B.mmproj-Q8_0.gguf" }, { front, "/mmproj-f16.gguf" },
+    { fetched, "/org_Cat-2b-GGUF_mmproj-Cat-2b-f16.gguf" }, { notes, "/mmproj-cat.gguf" } };
   static const char *const ours[] = { "tern-captioner-1m.gguf", TEXT_FILE, "mmproj-tern-captioner-1m.gguf", MMPROJ_FILE,
     "tern-watcher-1m.gguf", TEXT_FILE, "mmproj-tern-watcher-1m.gguf", MMPROJ_FILE, NULL };
   static const char *const ours_and_more[] = { "tern-captioner-1m.gguf", TEXT_FILE, "tern-watcher-1m.gguf", TEXT_FILE, "z.gguf",
@@ -379,6 +384,31 @@ test_links (void)
   model = open_with (params_for (chain, NULL, TERN_MODEL_FULL));
   direct = open_with (params_for (blob, blob2, TERN_MODEL_FULL));
   g_assert_true (model == direct);
+  remove_tree (root);
+}
+
+/* The one encoder that there is may be another model's: then it is not taken. */
+static void
+test_others_encoder (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL);
+  g_autofree char *cat = put (root, "all/cat-2b-q8_0.gguf", NULL, TEXT_FILE);
+  G_GNUC_UNUSED g_autofree char *dog = put (root, "all/dog-2b-q8_0.gguf", NULL, TEXT_FILE);
+  g_autofree char *dogs = put (root, "all/mmproj-dog-2b-f16.gguf", NULL, MMPROJ_FILE);
+  g_autofree char *file = put (root, "store/cow.gguf", NULL, TEXT_FILE);
+  g_autofree char *mine = put (root, "mine/my.gguf", "../store/cow.gguf", NULL);
+  G_GNUC_UNUSED g_autofree char *cows = put (root, "store/mmproj-cow-f16.gguf", NULL, MMPROJ_FILE);
+  G_GNUC_UNUSED g_autofree char *hen = put (root, "mine/hen.gguf", NULL, TEXT_FILE);
+  G_GNUC_UNUSED g_autofree char *hens = put (root, "mine/mmproj-hen.gguf", NULL, MMPROJ_FILE);
+
+  expect_error (params_for (cat, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-dog-2b-f16.gguf, called as another model",
+      "/all: expected");
+  expect_mmproj (mine, "/store/mmproj-cow-f16.gguf");
+  /* One that is called as none, or that is named, is taken. */
+  g_assert_cmpint (g_unlink (dogs), ==, 0);
+  g_free (dogs);
+  dogs = put (root, "all/mmproj-f16.gguf", NULL, MMPROJ_FILE);
+  expect_mmproj (cat, "/all/mmproj-f16.gguf");
   remove_tree (root);
 }
 
@@ -719,6 +749,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/replaced", test_replaced);
   g_test_add_func ("/model/folders", test_folders);
   g_test_add_func ("/model/links", test_links);
+  g_test_add_func ("/model/others-encoder", test_others_encoder);
   g_test_add_func ("/model/links-between", test_links_between);
   g_test_add_func ("/model/pipes", test_pipes);
   g_test_add_func ("/model/own-path", test_own_path);
