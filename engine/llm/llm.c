@@ -29,13 +29,13 @@ find_family (const TernGguf *file, const char **spelling, GError **error)
   g_autofree char *found = NULL;
   TernBytes name;
 
-  if (!tern_gguf_string (file, "general.architecture", &name, error))
-    return NULL;
   if (tern_gguf_companion (file)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found %s", tern_gguf_path (file),
         tern_gguf_companion (file));
     return NULL;
   }
+  if (!tern_gguf_string (file, "general.architecture", &name, error))
+    return NULL;
   found = tern_bytes_quote (name);
 
   for (guint i = 0; i < G_N_ELEMENTS (families); i++)

@@ -482,6 +482,25 @@ read_count (Reader *r, gsize *out, guint64 max, gsize min_bytes, const char *wha
   return TRUE;
 }
 
+/* What people have in the place of a GGUF file, by its first bytes. */
+static const char *
+name_other (const guint8 *data, gsize size)
+{
+  static const struct { guint at, n; const char *bytes, *what; } kinds[] = {
+    { 8, 2, "{\"", "safetensors, which llama.cpp's convert_hf_to_gguf.py makes GGUF of" },
+    { 0, 18, "version https://gi", "a pointer of git-lfs, which stands for the file (`git lfs pull` fetches it)" },
+    { 0, 1, "<", "a web page, or an error message" }, { 0, 1, "{", "JSON, an error message perhaps" },
+    { 0, 2, "\x1f\x8b", "a file that gzip packed" }, { 0, 4, "\x28\xb5\x2f\xfd", "a file that zstd packed" },
+    { 0, 4, "PK\3\4", "a zip file, such as PyTorch's" }, { 0, 4, "lmgg", "a model of GGML, before GGUF" },
+    { 0, 4, "fmgg", "a model of GGML, before GGUF" }, { 0, 4, "tjgg", "a model of GGML, before GGUF" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (size >= kinds[i].at + kinds[i].n && memcmp (data + kinds[i].at, kinds[i].bytes, kinds[i].n) == 0)
+      return kinds[i].what;
+  return size ? "something else (no GGUF magic)" : "an empty one";
+}
+
 gboolean
 tern_gguf_read (TernGguf *file, GError **error)
 {
@@ -489,8 +508,7 @@ tern_gguf_read (TernGguf *file, GError **error)
   guint8 magic[4];
 
   if (file->map.size < sizeof magic || memcmp (file->map.data, "GGUF", sizeof magic) != 0)
-    return fail (&r, TERN_ERROR_FORMAT, file->map.size == 0 ? "expected a GGUF file, found an empty one"
-        : "expected a GGUF file, found something else (no GGUF magic)");
+    return fail (&r, TERN_ERROR_FORMAT, "expected a GGUF file, found %s", name_other (file->map.data, file->map.size));
   if (!take (&r, magic, sizeof magic, "magic") || !take_u32 (&r, &file->version, "the version"))
     return FALSE;
   if (file->version != 0 && (file->version & 0xffff) == 0)

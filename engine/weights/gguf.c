@@ -457,15 +457,18 @@ tern_gguf_string_or (const TernGguf *file, const char *key, TernBytes *out, GErr
 const char *
 tern_gguf_companion (const TernGguf *file)
 {
-  static const struct { const char *architecture, *what; } kinds[] = {
-    { "clip", "a vision encoder (clip)" }, { "tern-action", "an action model (tern-action)" },
+  static const struct { const char *key, *name, *what; } kinds[] = {
+    { "general.architecture", "clip", "a vision encoder (clip)" },
+    { "general.architecture", "tern-action", "an action model (tern-action)" },
+    { "general.type", "adapter", "an adapter (LoRA)" },
+    { "general.type", "imatrix", "an importance matrix (imatrix)" },
   };
   TernBytes text;
 
-  if (tern_gguf_string_or (file, "general.architecture", &text, NULL) && text.data)
-    for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
-      if (text.len == strlen (kinds[i].architecture) && !memcmp (text.data, kinds[i].architecture, text.len))
-        return kinds[i].what;
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (tern_gguf_string_or (file, kinds[i].key, &text, NULL) && text.data && text.len == strlen (kinds[i].name)
+        && !memcmp (text.data, kinds[i].name, text.len))
+      return kinds[i].what;
   return NULL;
 }
 

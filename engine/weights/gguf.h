@@ -133,8 +133,8 @@ gboolean tern_gguf_string (const TernGguf *file, const char *key, TernBytes *out
 /* As string, but a missing key gives {NULL, 0}. */
 gboolean tern_gguf_string_or (const TernGguf *file, const char *key, TernBytes *out, GError **error);
 
-/* What @file says it is, if that goes beside a language model and is none: "a vision encoder (clip)", or "an action model
- * (tern-action)". NULL: neither. */
+/* What @file says it is, if that goes beside a language model and is none: "a vision encoder (clip)", "an action model
+ * (tern-action)", "an adapter (LoRA)" or "an importance matrix (imatrix)". NULL: none of them. */
 const char *tern_gguf_companion (const TernGguf *file);
 
 /* A key that is one integer for all layers or an array of @n. */

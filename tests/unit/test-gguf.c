@@ -325,12 +325,20 @@ test_tensors (void)
 static void
 test_bad_head (void)
 {
+  static const struct { const char *bytes; gsize n; const char *word; } others[] = {
+    { "version https://git-lfs.github.com/spec/v1\noid sha256:0", 54, "git-lfs" }, { "<!DOCTYPE html>", 15, "web page" },
+    { "{\"error\":\"Not Found\"}", 21, "JSON" }, { "\x1f\x8b\x08\0\0", 5, "gzip" }, { "\x28\xb5\x2f\xfd\0", 5, "zstd" },
+    { "PK\3\4\0\0", 6, "zip" }, { "lmgg\1\0\0\0", 8, "GGML" },
+    { "{\1\0\0\0\0\0\0{\"__metadata__\":{}}", 26, "safetensors" }, { "version 2", 9, "magic" },
+  };
   g_auto (GgufWriter) w;
 
   refuse_bytes (NULL, 0, TERN_ERROR_FORMAT, "empty");
   refuse_bytes ((const guint8 *) "GGU", 3, TERN_ERROR_FORMAT, "magic");
   refuse_bytes ((const guint8 *) "GGUF", 4, TERN_ERROR_FORMAT, "version");
   refuse_bytes ((const guint8 *) "FUGG\3\0\0\0", 8, TERN_ERROR_FORMAT, "magic");
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    refuse_bytes ((const guint8 *) others[i].bytes, others[i].n, TERN_ERROR_FORMAT, others[i].word);
   write_sample (&w);
   w.version = 0;
   refuse (&w, TERN_ERROR_UNSUPPORTED, "found 0");
