@@ -58,7 +58,8 @@ print_help (void)
   for (i = 0; i < G_N_ELEMENTS (subcommands); i++)
     printf ("  %-10s %s%s\n", subcommands[i].name, subcommands[i].summary, subcommands[i].run ? "" : " (not in this build)");
   printf ("\n`tern SUBCOMMAND --help`, or `tern help SUBCOMMAND`, shows the options. Environment: TERN_CPU caps the instruction "
-      "set,\nTERN_MODEL_PATH names the model, or the folder with the model, that is used when none is given.\n"
+      "set,\nTERN_MODEL_PATH names the model, or the folder with the model, that is used when none is given (not by what is about\n"
+      "files: bench, inspect, prompt, quantize, tasks).\n"
       "Exit status: 0 done, 1 some input failed, 2 wrong usage.\n");
   return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
 }

@@ -4,15 +4,35 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "tern/model-files.h"
 #include "tools/tool.h"
+
+int
+tern_text_find_model (char **path, const char *subcommand)
+{
+  const char *variable = g_getenv ("TERN_MODEL_PATH");
+  g_autoptr (GError) error = NULL;
+  char *found;
+
+  if (!*path && (!variable || !*variable))
+    return tern_tool_usage ("%s: expected --model F, found none", subcommand);
+  if (*path && !g_file_test (*path, G_FILE_TEST_IS_DIR))
+    return TERN_TOOL_DONE;
+  if (!(found = tern_model_find_text (*path, &error)))
+    return tern_tool_fail (&error);
+  g_free (*path);
+  *path = found;
+  return TERN_TOOL_DONE;
+}
 
 int
 tern_text_options_check (TernTextOptions *options, const char *subcommand)
 {
+  int status = tern_text_find_model (&options->model, subcommand);
   TernKvType kv;
 
-  if (!options->model)
-    return tern_tool_usage ("%s: expected --model F, found none", subcommand);
+  if (status != TERN_TOOL_DONE)
+    return status;
   if (!tern_tool_check_threads (options->threads))
     return TERN_TOOL_USAGE;
   if (options->kv && !tern_kv_parse (options->kv, &kv))

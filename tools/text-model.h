@@ -27,7 +27,11 @@ typedef struct {
   { "activations", 0, 0, G_OPTION_ARG_STRING, &(o)->activations_name, "How inputs of matrices are rounded, instead of as the " \
       "file says: " TERN_TOOL_ACTIVATIONS, "MODE" }
 
-/* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. Reads what names stand for. */
+/* Where *@path is NULL, the model of TERN_MODEL_PATH, where it is a folder, the one in it, to be freed. TERN_TOOL_DONE, or another
+ * status with a message. */
+int tern_text_find_model (char **path, const char *subcommand);
+
+/* The same of the options, which are looked at, too. Reads what names stand for. */
 int tern_text_options_check (TernTextOptions *options, const char *subcommand);
 /* "f32", the name of a policy or NULL (as the file says). FALSE with a message for anything else. */
 gboolean tern_text_parse_activations (const char *text, TernActivations *activations, TernActivationPolicy *policy);

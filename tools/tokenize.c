@@ -5,6 +5,7 @@
 
 #include "engine/base/readfile.h"
 #include "engine/text/tokenizer.h"
+#include "tools/text-model.h"
 #include "tools/tool.h"
 
 int
@@ -23,13 +24,14 @@ tern_tool_tokenize (int argc, char **argv)
   g_autoptr (TernGguf) file = NULL;
   g_autoptr (TernTokenizer) tokenizer = NULL;
   g_autofree char *text = NULL;
+  int status;
   gsize size;
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
 
   if (!tern_tool_options (argc, argv, NULL, 0, 0, "Prints the token ids of standard input.", entries, &rest))
     return TERN_TOOL_USAGE;
-  if (!model)
-    return tern_tool_usage ("tokenize: expected --model FILE, found none");
+  if ((status = tern_text_find_model (&model, "tokenize")) != TERN_TOOL_DONE)
+    return status;
   file = tern_gguf_open (model, &error);
   tokenizer = file ? tern_tokenizer_new (file, &error) : NULL;
   if (!tokenizer)

@@ -113,6 +113,18 @@ def check_model_files(folder):
     (folder / "-").unlink()
 
 
+def check_model_named():
+    """What computes with a model takes that of TERN_MODEL_PATH, and the one of a folder."""
+    model = DATA / "lfm2/lfm2-tq2_0.gguf"
+    for args, more in ((["tokenize"], {"input": b"one two"}), (["generate", "--prompt", "one", "--max-tokens", "3"], {})):
+        named = tern(*args, "--model", model, **more)
+        for env, path in ((model, []), (model.parent, []), ("", ["--model", model.parent])):
+            run = tern(*args, *path, env={**os.environ, "TERN_MODEL_PATH": str(env)}, **more)
+            point(named[0] == 0 and run[:2] == named[:2], f"{args[0]}: TERN_MODEL_PATH={env} {path}", run, named)
+        run = tern(*args, env={key: os.environ[key] for key in os.environ if key != "TERN_MODEL_PATH"}, **more)
+        point(run[0] == 2 and "expected --model F, found none" in run[2], f"{args[0]} without a model is told", run)
+
+
 def check_help():
     status, text, errors = tern("--help")
     names = re.findall(r"^  ([a-z]+) {2,}\S", text.split("Subcommands:")[-1], re.M)
@@ -142,5 +154,6 @@ with tempfile.TemporaryDirectory(prefix="tern-programs-") as name:
     check_closed(work)
     check_standard(work)
     check_model_files(work)
+check_model_named()
 check_help()
 plan()
