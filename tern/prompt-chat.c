@@ -12,6 +12,7 @@ typedef struct {
   const TernPromptChat *chat;
   GPtrArray *kept;              /* of char *: tern_plain_protect() */
   gboolean lists;               /* the template reads lists of parts; else one text */
+  gboolean words_as_text;       /* ... but one text where a turn has words alone */
   gboolean frames;              /* the family shows a clip as pictures */
   guint n;                      /* pictures and clips so far */
   guint images, videos;         /* places that there must be */
@@ -163,6 +164,22 @@ add_part (Telling *telling, Content *content, guint i, JsonNode *part, GError **
   return TRUE;
 }
 
+/* Nothing to see is in it. */
+static gboolean
+is_words (JsonNode *content)
+{
+  JsonArray *parts = content && JSON_NODE_HOLDS_ARRAY (content) ? json_node_get_array (content) : NULL;
+
+  for (guint p = 0; parts && p < json_array_get_length (parts); p++) {
+    JsonNode *part = json_array_get_element (parts, p);
+    const char *type = JSON_NODE_HOLDS_OBJECT (part) ? text_member (json_node_get_object (part), "type") : NULL;
+
+    if (g_strcmp0 (type, "text") != 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static JsonNode *
 make_content (Telling *telling, guint i, JsonNode *content, GError **error)
 {
@@ -175,7 +192,7 @@ make_content (Telling *telling, guint i, JsonNode *content, GError **error)
     refuse (error, ".content", i, "a text or a list of parts", json_node_type_name (content));
     return NULL;
   }
-  if (telling->lists)
+  if (telling->lists && !(telling->words_as_text && is_words (content)))
     out.list = json_array_new ();
   else
     out.text = g_string_new (NULL);
@@ -299,6 +316,11 @@ render_somehow (Telling *telling, JsonObject *asked, GError **error)
 
   telling->lists = tern_chat_takes_parts (telling->chat->chat);
   rendered = render (telling, telling->chat->chat, asked, &failure);
+  /* Some read the user's turn as a list and put the system's into their text as it is. */
+  if (!rendered && telling->lists && telling->chat->n > 0) {
+    telling->words_as_text = TRUE;
+    rendered = render (telling, telling->chat->chat, asked, NULL);
+  }
   if (!rendered && telling->lists && telling->chat->n == 0) {
     telling->lists = FALSE;
     rendered = render (telling, telling->chat->chat, asked, NULL);

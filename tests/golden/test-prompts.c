@@ -103,6 +103,46 @@ check_chat (const Text *text, const char *projector, const char *system, const c
   tern_plain_free (plain);
 }
 
+/* A template that reads the user's turn as a list and puts the system's into its text: as one that reads both as lists. */
+static void
+test_system_as_text (void)
+{
+  static const char source[] = "<|im_start|>{% if messages[0].role == 'system' %}{{ 'System: ' + messages[0].content + "
+    "'<end_of_utterance>\\n' }}{% set messages = messages[1:] %}{% endif %}{% for m in messages %}{{ m.role | capitalize }}"
+    "{{ ':' if m.content[0].type == 'image' else ': ' }}{% for p in m.content %}{{ p.text if p.type == 'text' else '<image>' "
+    "if p.type == 'image' else '' }}{% endfor %}<end_of_utterance>\n{% endfor %}{{ 'Assistant:' if add_generation_prompt else '' }}";
+  static const char json[] = "{\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":"
+    "[{\"type\":\"image\"},{\"type\":\"text\",\"text\":\"What is it?\"}]}]}";
+  TernPromptRun run = { 0 };
+  TernPromptVisual visual = { .runs = &run, .n = 1 };
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32)), expected = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GError) error = NULL;
+  TernPlain *plain;
+  TernChat *own;
+  TernPromptChat chat;
+  Text text;
+
+  if (!text_open (&text, "vision-own", "smolvlm-text.gguf")) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  plain = tern_plain_new (text.tokenizer);
+  own = tern_chat_new (source, strlen (source), &error);
+  g_assert_no_error (error);
+  chat = (TernPromptChat) { .family = tern_prompt_family ("idefics3", text.tokenizer, "text", NULL), .chat = text.chat,
+    .tokenizer = text.tokenizer, .plain = plain, .visuals = &visual, .n = 1, .json = json };
+  tern_prompt_compile_chat (expected, &chat, &error);
+  g_assert_no_error (error);
+  chat.chat = own;
+  tern_prompt_compile_chat (ids, &chat, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, >, 10);
+  g_assert_cmpmem (ids->data, ids->len * sizeof (gint32), expected->data, expected->len * sizeof (gint32));
+  tern_chat_free (own);
+  tern_plain_free (plain);
+  text_clear (&text);
+}
+
 /* ---- The goldens of vision models -------------------------------------------------------------------------------- */
 
 /* Tiles row by row and the whole, or the one picture. */
@@ -490,6 +530,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_stills);
   }
   g_test_add_func ("/prompts/own", test_prompts);
+  g_test_add_func ("/prompts/system-as-text", test_system_as_text);
   g_test_add_func ("/prompts/qwen35", test_qwen);
   g_test_add_func ("/prompts/session", test_session);
   g_test_add_func ("/prompts/pairs", test_pairs);
