@@ -42,6 +42,7 @@
 #include "gstterngenerator.h"
 #include "gstternjoint.h"
 #include "gstternmeta.h"
+#include "gstterntextqueue.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_tern_caption_debug);
 #define GST_CAT_DEFAULT gst_tern_caption_debug
@@ -322,9 +323,7 @@ add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
 
   branch->tee = tee;
   branch->from = gst_element_request_pad_simple (tee, "src_%u");
-  branch->queue = gst_element_factory_make ("queue", NULL);
-  g_object_set (branch->queue, "max-size-buffers", 0, "max-size-bytes",
-      1 << 20, "max-size-time", G_GUINT64_CONSTANT (0), "silent", TRUE, NULL);
+  branch->queue = g_object_new (GST_TYPE_TERN_TEXT_QUEUE, NULL);
   gst_bin_add (GST_BIN_CAST (self), branch->queue);
 
   sink = gst_element_get_static_pad (branch->queue, "sink");
