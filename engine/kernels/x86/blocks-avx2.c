@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Block-quantised weights with AVX2. Without VNNI a product of bytes takes as many instructions as one of floats, so
- * many tokens go through the float panel. */
+/* Block-quantised weights with AVX2. */
 #include "engine/kernels/x86/vec-avx2.h"
 #include "engine/kernels/x86/block-types.inc"
 
@@ -170,44 +169,226 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
     store_four (y + t * ldy, rows, all[0][t], all[1][t], all[2][t], all[3][t], add);
 }
 
-/* ---- Many tokens ------------------------------------------------------------------------------------------------- */
+/* ---- Many tokens -------------------------------------------------------------------------------------------------
+ * The blocks of 16 rows are brought into a panel whose lanes are rows, and multiplied with broadcast activations. Products
+ * of up to six bits by eight are summed in 16 bits for as many steps as fit, of four columns each. */
 
-/* d * q + m of eight bytes, @offset too large. */
-static ALWAYS_INLINE void
-expand_eight (float *dst, __m128i q, const guint offset, __m256 d, __m256 m)
+#define TILE_TOKENS 4           /* 8 sums in 16 bits, 2 of weights, 1 of activations, 1 of products */
+/* Sums stay where they are: a compiler that adds in another order keeps all products at once, in memory. */
+#define AS_WRITTEN(sum) __asm__ ("" : "+x" (sum))
+#define PANEL_VALUES(type, p, s) values (type, p, s)
+#include "engine/kernels/x86/block-panel.inc"
+
+/* Steps that a 16-bit sum takes, of two products of at most 128 * 15, 128 * 31, 128 * 63. */
+static ALWAYS_INLINE guint
+steps_of (const TernBlocks type)
 {
-  __m256i v = _mm256_sub_epi32 (_mm256_cvtepu8_epi32 (q), _mm256_set1_epi32 ((gint) offset));
-
-  v_store (dst, v_fma (d, _mm256_cvtepi32_ps (v), m));
+  return type == TERN_BLOCKS_Q5_0 || type == TERN_BLOCKS_Q5_1 || type == TERN_BLOCKS_Q5_K ? 4
+      : type == TERN_BLOCKS_Q6_K ? 2 : 8;
 }
 
-/* A block as floats. */
-static ALWAYS_INLINE void
-expand_block (const TernBlocks type, float *dst, const guint8 *p)
-{
-  const guint per = has_halves (type) ? 2 : 1;
-  Scales sc = scales (type, p);
-  float d[16], m[16];
-  guint s, h;
+/* What a function over a panel must know of the type, as constants. */
+typedef struct {
+  gboolean halves, min, wide;
+  guint steps;
+} Kind;
 
-  _mm256_storeu_ps (d, sc.d[0]);
-  _mm256_storeu_ps (d + 8, sc.d[1]);
-  _mm256_storeu_ps (m, sc.m[0]);
-  _mm256_storeu_ps (m + 8, sc.m[1]);
+typedef struct {
+  vi v[TILE_TOKENS][TILE_VECTORS];
+} IntSums;
+
+/* Dwords [first, last) of sub-block @b, no more than a 16-bit sum takes. */
+static ALWAYS_INLINE void
+sum_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, const guint first, const guint last,
+    const TernQ8Block *x, gsize ldx)
+{
+  vi sum[TILE_TOKENS][TILE_VECTORS];
+  guint j, t, v;
+
 #pragma GCC unroll 8
-  for (s = 0; s < unit_of (type); s++, dst += 32) {
-    __m256i q = values (type, p, s);
+  for (j = first; j < last; j++) {
+#pragma GCC unroll 4
+    for (t = 0; t < tokens; t++) {
+      vi q = broadcast4 (x[t * ldx].q + 4 * j);
 
 #pragma GCC unroll 2
-    for (h = 0; h < 2; h++) {
-      __m128i half = h ? _mm256_extracti128_si256 (q, 1) : _mm256_castsi256_si128 (q);
-      __m256 dh = v_set (d[s * per + h * (per - 1)]), mh = v_set (m[s * per + h * (per - 1)]);
+      for (v = 0; v < TILE_VECTORS; v++) {
+        vi product = _mm256_maddubs_epi16 (panel->q[b][j][v], q);
 
-      expand_eight (dst + 16 * h, half, offset_of (type), dh, mh);
-      expand_eight (dst + 16 * h + 8, _mm_srli_si128 (half, 8), offset_of (type), dh, mh);
+        sum[t][v] = j == first ? product : _mm256_add_epi16 (sum[t][v], product);
+        AS_WRITTEN (sum[t][v]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+#pragma GCC unroll 2
+    for (v = 0; v < TILE_VECTORS; v++)
+      dot->v[t][v] = v_int_add (dot->v[t][v], _mm256_madd_epi16 (sum[t][v], _mm256_set1_epi16 (1)));
+  }
+}
+
+/* The same of bytes that use all bits, in 32. */
+static ALWAYS_INLINE void
+sum_wide_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, const TernQ8Block *x, gsize ldx)
+{
+  vi sum[TILE_TOKENS][TILE_VECTORS];
+  guint j, t, v;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++)
+    sum[t][0] = sum[t][1] = v_int_zero ();
+#pragma GCC unroll 8
+  for (j = 0; j < 8; j++) {
+#pragma GCC unroll 4
+    for (t = 0; t < tokens; t++) {
+      vi q = broadcast4 (x[t * ldx].q + 4 * j);
+
+#pragma GCC unroll 2
+      for (v = 0; v < TILE_VECTORS; v++) {
+        sum[t][v] = v_int_add (sum[t][v], dot32 (v_int_zero (), panel->q[b][j][v], q, TRUE));
+        AS_WRITTEN (sum[t][v]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+#pragma GCC unroll 2
+    for (v = 0; v < TILE_VECTORS; v++)
+      dot->v[t][v] = sum[t][v];
+  }
+}
+
+/* Dwords [4h, 4h + 4) or all eight of sub-block @b, for @tokens tokens, a constant here as below, into @sum. */
+static ALWAYS_INLINE void
+tile_part (const guint tokens, const Kind kind, vf sum[][TILE_VECTORS], const Panel *panel, gsize b, const guint h,
+    gint32 offset, const TernQ8Block *x, gsize ldx)
+{
+  const guint first = h * 4, last = kind.halves ? first + 4 : 8;
+  IntSums dot;
+  guint t, v, j;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+    const TernQ8Block *q = &x[t * ldx];
+    gint32 total = !kind.halves ? q->sum : h ? q->sum - q->half : q->half;
+
+    dot.v[t][0] = dot.v[t][1] = kind.min || kind.wide ? v_int_zero () : v_int_set (-offset * total);
+  }
+  if (kind.wide)
+    sum_wide_steps (tokens, &dot, panel, b, x, ldx);
+#pragma GCC unroll 4
+  for (j = first; !kind.wide && j < last; j += kind.steps)
+    sum_steps (tokens, &dot, panel, b, j, MIN (j + kind.steps, last), x, ldx);
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+    const TernQ8Block *q = &x[t * ldx];
+    vf d = v_set (q->d);
+    vf total = v_set ((float) (!kind.halves ? q->sum : h ? q->sum - q->half : q->half));
+
+#pragma GCC unroll 2
+    for (v = 0; v < TILE_VECTORS; v++) {
+      vf part = v_mul (v_to_float (dot.v[t][v]), v_load (&panel->d[b][h][v * VL]));
+
+      if (kind.min)
+        part = v_fma (total, v_load (&panel->m[b][h][v * VL]), part);
+      sum[t][v] = v_fma (part, d, sum[t][v]);
     }
   }
 }
 
-#include "engine/kernels/wide/blocks-floats.inc"
+static ALWAYS_INLINE void
+tile (const guint tokens, const Kind kind, float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks,
+    gint32 offset, const TernQ8Block *x, gsize ldx, gboolean add)
+{
+  vf sum[TILE_TOKENS][TILE_VECTORS];
+  gsize b;
+  guint t, v;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++)
+    sum[t][0] = sum[t][1] = v_zero ();
+  for (b = 0; b < blocks; b++) {
+    tile_part (tokens, kind, sum, panel, b, 0, offset, x + b, ldx);
+    if (kind.halves)
+      tile_part (tokens, kind, sum, panel, b, 1, offset, x + b, ldx);
+  }
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+#pragma GCC unroll 2
+    for (v = 0; v < TILE_VECTORS; v++) {
+      float *to = y + t * ldy + v * VL;
+
+      if (rows >= (v + 1) * VL)
+        v_store (to, add ? v_add (sum[t][v], v_load (to)) : sum[t][v]);
+      else if (rows > v * VL)
+        v_store_first (to, rows - v * VL, add ? v_add (sum[t][v], v_load_first (to, rows - v * VL)) : sum[t][v]);
+    }
+  }
+}
+
+/* All tokens against one panel. */
+static ALWAYS_INLINE void
+tiles (const Kind kind, float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks, gint32 offset,
+    const TernQ8Block *x, gsize ldx, gsize n, gboolean add)
+{
+  gsize t, tokens;
+
+  for (t = 0; t < n; t += tokens) {
+    tokens = n - t;
+    if (tokens > TILE_TOKENS)   /* the last two tiles share what is left */
+      tokens = tokens >= 2 * TILE_TOKENS ? TILE_TOKENS : (tokens + 1) / 2;
+    switch (tokens) {
+#define CASE(T) case T: tile (T, kind, y + t * ldy, ldy, rows, panel, blocks, offset, x + t * ldx, ldx, add); break;
+      CASE (1) CASE (2) CASE (3) CASE (4)
+#undef CASE
+    }
+  }
+}
+
+/* One function for each kind of panel: the types share them. */
+#define DECL_TILES(fn) void fn (float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks, gint32 offset, \
+    const TernQ8Block *x, gsize ldx, gsize n, gboolean add)
+#define TILES(name, halves, min, wide, steps) \
+  static __attribute__ ((noinline)) DECL_TILES (name) \
+  { tiles ((Kind) { halves, min, wide, steps }, y, ldy, rows, panel, blocks, offset, x, ldx, n, add); }
+
+TILES (tiles_four, FALSE, FALSE, FALSE, 8)
+TILES (tiles_four_min, FALSE, TRUE, FALSE, 8)
+TILES (tiles_five, FALSE, FALSE, FALSE, 4)
+TILES (tiles_five_min, FALSE, TRUE, FALSE, 4)
+TILES (tiles_wide, FALSE, FALSE, TRUE, 8)
+TILES (tiles_halves_few, TRUE, FALSE, FALSE, 8)
+TILES (tiles_halves_min, TRUE, TRUE, FALSE, 8)
+TILES (tiles_halves_six, TRUE, FALSE, FALSE, 2)
+
+static ALWAYS_INLINE DECL_TILES ((*tiles_of (const TernBlocks type)))
+{
+  if (has_halves (type))
+    return has_min (type) ? tiles_halves_min : steps_of (type) == 2 ? tiles_halves_six : tiles_halves_few;
+  if (is_wide (type))
+    return tiles_wide;
+  if (steps_of (type) == 4)
+    return has_min (type) ? tiles_five_min : tiles_five;
+  return has_min (type) ? tiles_four_min : tiles_four;
+}
+
+static ALWAYS_INLINE void
+many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
+    const TernQ8Block *x, gsize ldx, gsize n)
+{
+  const guint unit = unit_of (type);
+  Panel panel;
+  gsize r, b;
+
+  for (r = 0; r < rows; r += TILE_ROWS) {
+    for (b = 0; b < blocks; b += PART_BLOCKS) {
+      gsize part = MIN (PART_BLOCKS, blocks - b);
+
+      pack (type, &panel, w + r * row_bytes + b / unit * bytes_of (type), row_bytes, MIN (TILE_ROWS, rows - r), part);
+      tiles_of (type) (y + r, ldy, rows - r, &panel, part, (gint32) offset_of (type), x + b, ldx, n, b > 0);
+    }
+  }
+}
+
 #include "engine/kernels/wide/blocks.inc"
