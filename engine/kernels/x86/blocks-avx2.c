@@ -193,13 +193,9 @@ typedef struct {
   guint steps;
 } Kind;
 
-typedef struct {
-  vi v[TILE_TOKENS][TILE_VECTORS];
-} IntSums;
-
 /* Dwords [first, last) of sub-block @b, no more than a 16-bit sum takes. */
 static ALWAYS_INLINE void
-sum_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, const guint first, const guint last,
+sum_steps (const guint tokens, vi dot[][TILE_VECTORS], const Panel *panel, gsize b, const guint first, const guint last,
     const TernQ8Block *x, gsize ldx)
 {
   vi sum[TILE_TOKENS][TILE_VECTORS];
@@ -224,13 +220,13 @@ sum_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, const 
   for (t = 0; t < tokens; t++) {
 #pragma GCC unroll 2
     for (v = 0; v < TILE_VECTORS; v++)
-      dot->v[t][v] = v_int_add (dot->v[t][v], _mm256_madd_epi16 (sum[t][v], _mm256_set1_epi16 (1)));
+      dot[t][v] = v_int_add (dot[t][v], _mm256_madd_epi16 (sum[t][v], _mm256_set1_epi16 (1)));
   }
 }
 
 /* The same of bytes that use all bits, in 32. */
 static ALWAYS_INLINE void
-sum_wide_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, const TernQ8Block *x, gsize ldx)
+sum_wide_steps (const guint tokens, vi dot[][TILE_VECTORS], const Panel *panel, gsize b, const TernQ8Block *x, gsize ldx)
 {
   vi sum[TILE_TOKENS][TILE_VECTORS];
   guint j, t, v;
@@ -255,103 +251,32 @@ sum_wide_steps (const guint tokens, IntSums *dot, const Panel *panel, gsize b, c
   for (t = 0; t < tokens; t++) {
 #pragma GCC unroll 2
     for (v = 0; v < TILE_VECTORS; v++)
-      dot->v[t][v] = sum[t][v];
+      dot[t][v] = sum[t][v];
   }
 }
 
-/* Dwords [4h, 4h + 4) or all eight of sub-block @b, for @tokens tokens, a constant here as below, into @sum. */
-static ALWAYS_INLINE void
-tile_part (const guint tokens, const Kind kind, vf sum[][TILE_VECTORS], const Panel *panel, gsize b, const guint h,
-    gint32 offset, const TernQ8Block *x, gsize ldx)
+static ALWAYS_INLINE vi
+start_of (const Kind kind, gint32 offset, gint32 total)
 {
-  const guint first = h * 4, last = kind.halves ? first + 4 : 8;
-  IntSums dot;
-  guint t, v, j;
-
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-    const TernQ8Block *q = &x[t * ldx];
-    gint32 total = !kind.halves ? q->sum : h ? q->sum - q->half : q->half;
-
-    dot.v[t][0] = dot.v[t][1] = kind.min || kind.wide ? v_int_zero () : v_int_set (-offset * total);
-  }
-  if (kind.wide)
-    sum_wide_steps (tokens, &dot, panel, b, x, ldx);
-#pragma GCC unroll 4
-  for (j = first; !kind.wide && j < last; j += kind.steps)
-    sum_steps (tokens, &dot, panel, b, j, MIN (j + kind.steps, last), x, ldx);
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-    const TernQ8Block *q = &x[t * ldx];
-    vf d = v_set (q->d);
-    vf total = v_set ((float) (!kind.halves ? q->sum : h ? q->sum - q->half : q->half));
-
-#pragma GCC unroll 2
-    for (v = 0; v < TILE_VECTORS; v++) {
-      vf part = v_mul (v_to_float (dot.v[t][v]), v_load (&panel->d[b][h][v * VL]));
-
-      if (kind.min)
-        part = v_fma (total, v_load (&panel->m[b][h][v * VL]), part);
-      sum[t][v] = v_fma (part, d, sum[t][v]);
-    }
-  }
+  return kind.min || kind.wide ? v_int_zero () : v_int_set (-offset * total);
 }
 
 static ALWAYS_INLINE void
-tile (const guint tokens, const Kind kind, float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks,
-    gint32 offset, const TernQ8Block *x, gsize ldx, gboolean add)
+sum_products (const guint tokens, const Kind kind, vi dot[][TILE_VECTORS], const Panel *panel, gsize b, const guint first,
+    const guint last, const TernQ8Block *x, gsize ldx)
 {
-  vf sum[TILE_TOKENS][TILE_VECTORS];
-  gsize b;
-  guint t, v;
+  guint j;
 
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++)
-    sum[t][0] = sum[t][1] = v_zero ();
-  for (b = 0; b < blocks; b++) {
-    tile_part (tokens, kind, sum, panel, b, 0, offset, x + b, ldx);
-    if (kind.halves)
-      tile_part (tokens, kind, sum, panel, b, 1, offset, x + b, ldx);
+  if (kind.wide) {
+    sum_wide_steps (tokens, dot, panel, b, x, ldx);
+    return;
   }
 #pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-#pragma GCC unroll 2
-    for (v = 0; v < TILE_VECTORS; v++) {
-      float *to = y + t * ldy + v * VL;
-
-      if (rows >= (v + 1) * VL)
-        v_store (to, add ? v_add (sum[t][v], v_load (to)) : sum[t][v]);
-      else if (rows > v * VL)
-        v_store_first (to, rows - v * VL, add ? v_add (sum[t][v], v_load_first (to, rows - v * VL)) : sum[t][v]);
-    }
-  }
+  for (j = first; j < last; j += kind.steps)
+    sum_steps (tokens, dot, panel, b, j, MIN (j + kind.steps, last), x, ldx);
 }
 
-/* All tokens against one panel. */
-static ALWAYS_INLINE void
-tiles (const Kind kind, float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks, gint32 offset,
-    const TernQ8Block *x, gsize ldx, gsize n, gboolean add)
-{
-  gsize t, tokens;
-
-  for (t = 0; t < n; t += tokens) {
-    tokens = n - t;
-    if (tokens > TILE_TOKENS)   /* the last two tiles share what is left */
-      tokens = tokens >= 2 * TILE_TOKENS ? TILE_TOKENS : (tokens + 1) / 2;
-    switch (tokens) {
-#define CASE(T) case T: tile (T, kind, y + t * ldy, ldy, rows, panel, blocks, offset, x + t * ldx, ldx, add); break;
-      CASE (1) CASE (2) CASE (3) CASE (4)
-#undef CASE
-    }
-  }
-}
-
-/* One function for each kind of panel: the types share them. */
-#define DECL_TILES(fn) void fn (float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks, gint32 offset, \
-    const TernQ8Block *x, gsize ldx, gsize n, gboolean add)
-#define TILES(name, halves, min, wide, steps) \
-  static __attribute__ ((noinline)) DECL_TILES (name) \
-  { tiles ((Kind) { halves, min, wide, steps }, y, ldy, rows, panel, blocks, offset, x, ldx, n, add); }
+#include "engine/kernels/x86/block-tiles.inc"
 
 TILES (tiles_four, FALSE, FALSE, FALSE, 8)
 TILES (tiles_four_min, FALSE, TRUE, FALSE, 8)

@@ -340,22 +340,23 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
 #define PANEL_VALUES(type, p, s) values (type, p, s)
 #include "engine/kernels/x86/block-panel.inc"
 
-/* Dwords [4h, 4h + 4) or all eight of sub-block @b, for @tokens tokens, into @sum. */
-static ALWAYS_INLINE void
-tile_part (const guint tokens, const gboolean halves, const gboolean min, __m512 sum[][TILE_VECTORS],
-    const Panel *panel, gsize b, const guint h, gint32 offset, const TernQ8Block *x, gsize ldx)
+/* What a function over a panel must know of the type, as constants. */
+typedef struct {
+  gboolean halves, min;
+} Kind;
+
+static ALWAYS_INLINE vi
+start_of (const Kind kind, gint32 offset, gint32 total)
 {
-  const guint first = h * 4, last = halves ? first + 4 : 8;
-  __m512i dot[TILE_TOKENS][TILE_VECTORS];
-  guint t, v, j;
+  return kind.min ? v_int_zero () : v_int_set (-offset * total);
+}
 
-#pragma GCC unroll 8
-  for (t = 0; t < tokens; t++) {
-    const TernQ8Block *q = &x[t * ldx];
-    gint32 total = !halves ? q->sum : h ? q->sum - q->half : q->half;
+static ALWAYS_INLINE void
+sum_products (const guint tokens, const Kind kind, vi dot[][TILE_VECTORS], const Panel *panel, gsize b, const guint first,
+    const guint last, const TernQ8Block *x, gsize ldx)
+{
+  guint j, t;
 
-    dot[t][0] = dot[t][1] = min ? _mm512_setzero_si512 () : _mm512_set1_epi32 (-offset * total);
-  }
 #pragma GCC unroll 8
   for (j = first; j < last; j++) {
     __m512i w0 = panel->q[b][j][0], w1 = panel->q[b][j][1];
@@ -368,78 +369,9 @@ tile_part (const guint tokens, const gboolean halves, const gboolean min, __m512
       dot[t][1] = _mm512_dpbusd_epi32 (dot[t][1], w1, q);
     }
   }
-#pragma GCC unroll 8
-  for (t = 0; t < tokens; t++) {
-    const TernQ8Block *q = &x[t * ldx];
-    vf d = v_set (q->d);
-    vf total = v_set ((float) (!halves ? q->sum : h ? q->sum - q->half : q->half));
-
-#pragma GCC unroll 2
-    for (v = 0; v < TILE_VECTORS; v++) {
-      vf part = v_mul (_mm512_cvtepi32_ps (dot[t][v]), v_load (&panel->d[b][h][v * VL]));
-
-      if (min)
-        part = v_fma (total, v_load (&panel->m[b][h][v * VL]), part);
-      sum[t][v] = v_fma (part, d, sum[t][v]);
-    }
-  }
 }
 
-static ALWAYS_INLINE void
-tile (const guint tokens, const gboolean halves, const gboolean min, float *y, gsize ldy, gsize rows,
-    const Panel *panel, gsize blocks, gint32 offset, const TernQ8Block *x, gsize ldx, gboolean add)
-{
-  __m512 sum[TILE_TOKENS][TILE_VECTORS];
-  gsize b;
-  guint t, v;
-
-#pragma GCC unroll 8
-  for (t = 0; t < tokens; t++)
-    sum[t][0] = sum[t][1] = v_zero ();
-  for (b = 0; b < blocks; b++) {
-    tile_part (tokens, halves, min, sum, panel, b, 0, offset, x + b, ldx);
-    if (halves)
-      tile_part (tokens, halves, min, sum, panel, b, 1, offset, x + b, ldx);
-  }
-#pragma GCC unroll 8
-  for (t = 0; t < tokens; t++) {
-#pragma GCC unroll 2
-    for (v = 0; v < TILE_VECTORS; v++) {
-      float *to = y + t * ldy + v * VL;
-
-      if (rows >= (v + 1) * VL)
-        v_store (to, add ? v_add (sum[t][v], v_load (to)) : sum[t][v]);
-      else if (rows > v * VL)
-        v_store_first (to, rows - v * VL, add ? v_add (sum[t][v], v_load_first (to, rows - v * VL)) : sum[t][v]);
-    }
-  }
-}
-
-/* All tokens against one panel. */
-static ALWAYS_INLINE void
-tiles (const gboolean halves, const gboolean min, float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks,
-    gint32 offset, const TernQ8Block *x, gsize ldx, gsize n, gboolean add)
-{
-  gsize t, tokens;
-
-  for (t = 0; t < n; t += tokens) {
-    tokens = n - t;
-    if (tokens > TILE_TOKENS)   /* the last two tiles share what is left */
-      tokens = tokens >= 2 * TILE_TOKENS ? TILE_TOKENS : (tokens + 1) / 2;
-    switch (tokens) {
-#define CASE(T) case T: tile (T, halves, min, y + t * ldy, ldy, rows, panel, blocks, offset, x + t * ldx, ldx, add); \
-    break;
-      CASE (1) CASE (2) CASE (3) CASE (4) CASE (5) CASE (6)
-#undef CASE
-    }
-  }
-}
-
-/* One function for each kind of panel: the types share them. */
-#define TILES(name, halves, min) \
-  static void name (float *y, gsize ldy, gsize rows, const Panel *panel, gsize blocks, gint32 offset, \
-      const TernQ8Block *x, gsize ldx, gsize n, gboolean add) \
-  { tiles (halves, min, y, ldy, rows, panel, blocks, offset, x, ldx, n, add); }
+#include "engine/kernels/x86/block-tiles.inc"
 
 TILES (tiles_offset, FALSE, FALSE)
 TILES (tiles_min, FALSE, TRUE)
